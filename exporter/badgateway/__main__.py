@@ -1,0 +1,5 @@
+"""``python -m badgateway``."""
+
+from badgateway.cli import main
+
+main()

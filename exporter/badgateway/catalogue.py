@@ -1,0 +1,212 @@
+"""Every metric, declared once: name, type, help, labels.
+
+Nothing is exposed that is not declared here. ``Metric.labels`` is the order in which values are
+given everywhere. A label whose values are closed names its vocabulary in ``CLOSED``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from badgateway import vocabulary
+
+PREFIX: Final = "badgateway_"
+
+SERIES_LIMIT: Final = 1000
+"""Series per counter that log lines may bring forth; beyond it the free label becomes ``other``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family.
+
+    Attributes:
+        name: without the prefix; counters carry ``_total``.
+        kind: its Prometheus type.
+        help: one sentence for the operator.
+        labels: label names, in the order values are given.
+        buckets: upper bounds in seconds, histograms only.
+        free: the label that folds into ``other`` past ``SERIES_LIMIT``.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    free: str | None = None
+
+
+def _counter(name: str, text: str, *labels: str, free: str | None = None) -> Metric:
+    return Metric(name, "counter", text, labels, free=free)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name, "gauge", text, labels)
+
+
+METRICS: Final[tuple[Metric, ...]] = (
+    # -- the exporter itself
+    _gauge("build_info", "1, with the exporter's version.", "version", "python"),
+    _gauge("config_last_reload_successful", "1 if the last configuration read was accepted."),
+    _gauge(
+        "config_last_reload_success_timestamp_seconds", "When a configuration was last accepted."
+    ),
+    _gauge("collector_success", "1 if the collector's last run succeeded.", "collector"),
+    _gauge("collector_duration_seconds", "How long the collector's last run took.", "collector"),
+    _gauge(
+        "collector_last_run_timestamp_seconds", "When the collector last ended a run.", "collector"
+    ),
+    _gauge("source_up", "1 if the source can be read.", "source"),
+    _gauge(
+        "source_last_event_timestamp_seconds", "Time of the last line or event read.", "source"
+    ),
+    _gauge("source_unread_bytes", "Bytes of the source's files not read yet.", "source"),
+    _gauge("source_catching_up", "1 while lines from an absence are being read.", "source"),
+    _counter("source_gaps_total", "Times at which events may have been lost.", "source"),
+    _counter("log_lines_total", "Log lines read, by what they were.", "source", "result"),
+    _gauge("series_folded", "Series folded into `other` because of the limit.", "metric"),
+    _gauge("checkpoint_durable", "1 if the last checkpoint reached the disk."),
+    # -- the path
+    _gauge(
+        "backend_info",
+        "1 for each backend, with the hops of its path.",
+        "backend",
+        "proxy",
+        "site",
+        "upstream",
+        "manager",
+        "unit",
+        "server",
+        "environment",
+    ),
+    # -- probes
+    _counter(
+        "probe_responses_total", "Probes answered, by status.",
+        "backend", "probe", "vantage", "code",
+    ),
+    _counter(
+        "probe_failures_total", "Probes failed, by reason.",
+        "backend", "probe", "vantage", "reason",
+    ),
+    _gauge(
+        "probe_status_code", "Status of the last probe, 0 without an answer.",
+        "backend", "probe", "vantage",
+    ),
+    _gauge(
+        "probe_consecutive_failures", "Probes failed in a row.", "backend", "probe", "vantage"
+    ),
+    _gauge(
+        "probe_duration_seconds", "How long the last probe took.",
+        "backend", "probe", "vantage", "phase",
+    ),
+    _gauge(
+        "probe_last_run_timestamp_seconds", "When the last probe ended.",
+        "backend", "probe", "vantage",
+    ),
+    _gauge(
+        "probe_certificate_expiry_timestamp_seconds", "When the certificate seen expires.",
+        "backend", "probe", "vantage",
+    ),
+    # -- the proxy
+    _counter(
+        "proxy_responses_total", "Responses to clients, by status.",
+        "backend", "proxy", "site", "code", free="site",
+    ),
+    _counter(
+        "proxy_errors_total", "5xx responses, by who made them.",
+        "backend", "proxy", "site", "code", "origin", free="site",
+    ),
+    _counter(
+        "client_aborts_total", "Requests the client gave up.",
+        "backend", "proxy", "site", free="site",
+    ),
+    _counter(
+        "upstream_failures_total", "Failed attempts to get an answer from an upstream.",
+        "backend", "proxy", "upstream", "reason", free="upstream",
+    ),
+    _gauge("upstream_listening", "1 if something listens at the address.", "backend", "upstream"),
+    # -- the service
+    _counter(
+        "service_restarts_total", "Starts seen after the first, by what led to them.",
+        "backend", "manager", "unit", "reason",
+    ),
+    _counter(
+        "service_exits_total", "Ends and refused starts, by reason.",
+        "backend", "manager", "unit", "reason",
+    ),
+    _gauge(
+        "service_state", "1 for the state the service is in.",
+        "backend", "manager", "unit", "state",
+    ),
+    _gauge(
+        "service_last_exit_timestamp_seconds", "When the service last ended, by reason.",
+        "backend", "manager", "unit", "reason",
+    ),
+    _gauge(
+        "deploy_last_timestamp_seconds", "When what the service runs last changed on disk.",
+        "backend", "kind",
+    ),
+    # -- server and workers
+    _counter(
+        "worker_recycles_total", "Workers ended, by reason.", "backend", "server", "reason"
+    ),
+    _counter("server_exits_total", "Server ends, by reason.", "backend", "server", "reason"),
+    _gauge("workers", "Workers alive.", "backend", "server"),
+    _gauge("workers_target", "Workers asked for.", "backend", "server"),
+    # -- packages
+    _gauge(
+        "dependency_drift", "Differences between declared, installed and imported.",
+        "backend", "kind",
+    ),
+    _gauge(
+        "dependency_drift_info", "1 for each difference, the gravest first.",
+        "backend", "package", "kind", "declared", "installed",
+    ),
+    _gauge("next_start", "1 for what the next start is expected to do.", "backend", "verdict"),
+    _gauge(
+        "restart_hazard", "1 if this starts the application anew.", "backend", "trigger"
+    ),
+    # -- conclusions
+    _gauge("diagnosis", "1 for the cause concluded.", "backend", "cause"),
+    _gauge(
+        "diagnosis_confidence_ratio", "How sure the diagnosis is, 0 to 1.", "backend", "cause"
+    ),
+    _gauge(
+        "diagnosis_info", "1, with what the cause is about.", "backend", "cause", "subject"
+    ),
+    _gauge("risk", "1 for what will fail at the next occasion.", "backend", "risk"),
+)  # fmt: skip
+
+BY_NAME: Final[Mapping[str, Metric]] = MappingProxyType({m.name: m for m in METRICS})
+
+CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
+    {
+        ("log_lines_total", "result"): frozenset(vocabulary.LINE_RESULTS),
+        ("probe_responses_total", "code"): vocabulary.HTTP_CODES | {"other"},
+        ("probe_failures_total", "reason"): frozenset(vocabulary.PROBE_FAILURE_REASONS),
+        ("probe_duration_seconds", "phase"): frozenset(vocabulary.PROBE_PHASES),
+        ("proxy_responses_total", "code"): vocabulary.HTTP_CODES | {"other"},
+        ("proxy_errors_total", "code"): vocabulary.HTTP_CODES | {"other"},
+        ("proxy_errors_total", "origin"): frozenset(vocabulary.ERROR_ORIGINS),
+        ("upstream_failures_total", "reason"): frozenset(vocabulary.UPSTREAM_FAILURE_REASONS),
+        ("service_restarts_total", "reason"): frozenset(vocabulary.SERVICE_REASONS),
+        ("service_exits_total", "reason"): frozenset(vocabulary.SERVICE_REASONS),
+        ("service_state", "state"): frozenset(vocabulary.SERVICE_STATES),
+        ("deploy_last_timestamp_seconds", "kind"): frozenset(vocabulary.DEPLOY_KINDS),
+        ("worker_recycles_total", "reason"): frozenset(vocabulary.WORKER_END_REASONS),
+        ("server_exits_total", "reason"): frozenset(vocabulary.SERVER_END_REASONS),
+        ("dependency_drift", "kind"): frozenset(vocabulary.DRIFT_KINDS),
+        ("dependency_drift_info", "kind"): frozenset(vocabulary.DRIFT_KINDS),
+        ("next_start", "verdict"): frozenset(vocabulary.NEXT_START_VERDICTS),
+        ("restart_hazard", "trigger"): frozenset(vocabulary.RESTART_TRIGGERS),
+        ("diagnosis", "cause"): frozenset(vocabulary.CAUSES),
+        ("diagnosis_confidence_ratio", "cause"): frozenset(vocabulary.CAUSES),
+        ("diagnosis_info", "cause"): frozenset(vocabulary.CAUSES),
+        ("risk", "risk"): frozenset(vocabulary.RISKS),
+    }
+)
+"""(metric, label) → the values that label may take."""

@@ -1,0 +1,232 @@
+"""Packages: is what each project declares and imports there, and would the next start work.
+
+The disk is only compared with its last fingerprint, every ``LOOK_SECONDS``. When it changed, and
+has been still for ``SETTLE_SECONDS`` (an installation in progress is inconsistent all the way), it
+is scanned in a child process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from badgateway.packages.findings import Finding, Report, Target
+from badgateway.packages.scan import fingerprint, scan
+from badgateway.topology.backends import Backend
+
+LOOK_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Project:
+    target: Target
+    report: Report | None = None
+    print: str = ""
+    changed: float = 0.0
+    judged: str = ""
+    verdict_since: float = 0.0
+    scanned: float = 0.0
+    duration: float = 0.0
+    believed: frozenset[str] = frozenset()
+    providers: dict[str, str] = field(default_factory=dict)
+    deployed: dict[str, float] = field(default_factory=dict)
+
+
+class Dependencies:
+    """Keeps a report on each backend's project and virtualenv."""
+
+    def __init__(self, cache: Path | None, learnt: Mapping[str, Any]) -> None:
+        """Begin.
+
+        Args:
+            cache: directory for parse caches; None for no memory between scans.
+            learnt: what ``memory`` returned in an earlier life.
+        """
+        self._cache = cache
+        self._learnt = learnt
+        self._projects: dict[str, _Project] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.problem = ""
+        self.last_run = 0.0
+        self.duration = 0.0
+
+    def start(self) -> None:
+        """Look and scan until stopped."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; a scan under way is killed."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def watch(self, backends: tuple[Backend, ...]) -> None:
+        """Look at exactly these backends' projects from now on."""
+        wanted = {b.name: target for b in backends if (target := self._target(b)) is not None}
+        for name in set(self._projects) - set(wanted):
+            del self._projects[name]
+        for name, target in wanted.items():
+            project = self._projects.get(name)
+            if project is None:
+                project = self._projects[name] = _Project(target)
+                learnt = self._learnt.get(name, {})
+                project.providers = dict(learnt.get("providers", {}))
+                project.believed = frozenset(learnt.get("believed", ()))
+            elif project.target != target:
+                project.target, project.judged = target, ""
+
+    def report(self, backend: str) -> Report | None:
+        """Return the last report, without what was seen to be no obstacle."""
+        project = self._projects.get(backend)
+        if project is None or project.report is None:
+            return None
+        return without(project.report, project.believed)
+
+    def since(self, backend: str) -> float:
+        """Return when the present verdict was first reached."""
+        project = self._projects.get(backend)
+        return project.verdict_since if project else 0.0
+
+    def remembered(self, backend: str) -> Mapping[str, str]:
+        """Import name → distribution, of everything that was ever installed."""
+        project = self._projects.get(backend)
+        return project.providers if project else {}
+
+    def deployed(self, backend: str) -> Mapping[str, float]:
+        """Return when what the backend runs last changed: kind → seconds since the epoch."""
+        project = self._projects.get(backend)
+        return project.deployed if project else {}
+
+    def runs_since(self, backend: str, started: float) -> None:
+        """Take note that the application serves, and when its process was started.
+
+        What looked like an obstacle on the same disk contents was none, then.
+        """
+        project = self._projects.get(backend)
+        if project is None or project.report is None or not project.judged:
+            return
+        if project.changed and started > project.changed + 1:
+            found = {_identity(f) for f in project.report.findings if f.severity == "fatal"}
+            if found - project.believed:
+                project.believed |= found
+
+    def memory(self) -> dict[str, Any]:
+        """What is worth remembering over a restart of the exporter."""
+        kept = dict(self._learnt)
+        for name, project in self._projects.items():
+            kept[name] = {
+                "providers": project.providers,
+                "believed": sorted(project.believed),
+            }
+        return kept
+
+    async def scan_now(self) -> None:
+        """Scan every project once, without waiting for anything."""
+        for project in list(self._projects.values()):
+            await self._scan(project)
+
+    async def _run(self) -> None:
+        while True:
+            for project in list(self._projects.values()):
+                await self._look(project)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, project: _Project) -> None:
+        if project.report is None:
+            await self._scan(project)
+            return
+        now = time.time()
+        seen = await asyncio.to_thread(fingerprint, project.report.watch)
+        if seen != project.print:
+            project.print, project.changed = seen, now
+        if project.print != project.judged and now - project.changed >= SETTLE_SECONDS:
+            await self._scan(project)
+
+    async def _scan(self, project: _Project) -> None:
+        target = project.target
+        begun = time.time()
+        report = await scan(target)
+        seen = await asyncio.to_thread(fingerprint, report.watch)
+        if project.target != target:
+            return
+        before = project.report
+        if before is None or before.verdict != report.verdict:
+            project.verdict_since = begun
+        if before is None:
+            project.changed = begun
+        project.report, project.print, project.judged = report, seen, seen
+        project.scanned, project.duration = time.time(), time.time() - begun
+        project.providers |= report.providers
+        project.deployed = await asyncio.to_thread(_deployed, report)
+        self.last_run, self.duration = project.scanned, project.duration
+        self.problem = report.problem if report.verdict == "unknown" else ""
+
+    def _target(self, backend: Backend) -> Target | None:
+        launch = backend.launch
+        if backend.project is None or (backend.virtualenv is None and launch is None):
+            return None
+        cache = str(self._cache / f"{backend.name}.parsed") if self._cache else None
+        return target(backend, cache)
+
+
+def target(backend: Backend, cache: str | None) -> Target:
+    """Return what to scan for a backend."""
+    launch = backend.launch
+    return Target(
+        project=backend.project or "",
+        virtualenv=backend.virtualenv or "",
+        entry=launch.entry if launch else "",
+        server=backend.server,
+        search=launch.search if launch else (),
+        script=(launch.script or "") if launch else "",
+        module=(launch.module or "") if launch else "",
+        loads=launch.loads if launch else (),
+        extras=backend.extras,
+        interpreter=(launch.interpreter or "") if launch else "",
+        installs=launch.installs if launch else False,
+        cache=cache,
+    )
+
+
+def without(report: Report, believed: frozenset[str]) -> Report:
+    """Return the report without fatal findings that did not keep the application from starting."""
+    if not believed:
+        return report
+    kept = tuple(f for f in report.findings if _identity(f) not in believed)
+    if len(kept) == len(report.findings):
+        return report
+    verdict = report.verdict
+    if verdict == "will_fail" and not any(f.severity == "fatal" for f in kept):
+        verdict = "may_fail" if any(f.severity == "high" for f in kept) else "ok"
+    return Report(
+        **{name: getattr(report, name) for name in report.__struct_fields__}
+        | {"findings": kept, "verdict": verdict}
+    )
+
+
+def _deployed(report: Report) -> dict[str, float]:
+    """Newest change below the project and below its virtualenv."""
+    newest: dict[str, float] = {}
+    for path in report.watch:
+        if report.virtualenv and path.startswith(report.virtualenv + "/"):
+            kind = "packages"
+        elif report.project and path.startswith(report.project + "/"):
+            kind = "code"
+        else:
+            continue
+        try:
+            changed = os.stat(path).st_mtime
+        except OSError:
+            continue
+        newest[kind] = max(changed, newest.get(kind, 0.0))
+    return newest
+
+
+def _identity(finding: Finding) -> str:
+    return f"{finding.kind} {finding.module or finding.subject} {finding.importer}"

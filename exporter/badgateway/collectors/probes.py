@@ -1,0 +1,305 @@
+"""Probes: is the path answering, seen from the edge, at the proxy and at the application.
+
+Each URL has its own timer; results are counted when they happen and a scrape reads memory. A probe
+identifies itself in its User-Agent, follows no redirect, reuses no connection and reads no more of
+the body than it must.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from badgateway import vocabulary
+from badgateway.counters import Counters
+from badgateway.useragent import user_agent
+
+GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
+_BODY_LIMIT: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One URL to ask.
+
+    Attributes:
+        backend: the backend it belongs to.
+        name: the ``probe`` label.
+        vantage: ``edge``, ``proxy`` or ``origin``.
+        url: what to ask for.
+        host: Host header and TLS server name, where they are not the URL's.
+        socket: path of a unix socket to connect to instead of the URL's host.
+        expected: statuses that are right; empty: everything but 502, 503 and 504.
+        body: text the body must hold.
+        headers: request headers to send along.
+        verify: whether the certificate must be valid.
+    """
+
+    backend: str
+    name: str
+    vantage: str
+    url: str
+    host: str | None = None
+    socket: str | None = None
+    expected: frozenset[int] = frozenset()
+    body: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    verify: bool = True
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """backend, probe, vantage."""
+        return (self.backend, self.name, self.vantage)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One probe's outcome; durations in seconds, ``reason`` empty when it succeeded."""
+
+    at: float
+    status: int
+    reason: str
+    durations: dict[str, float]
+    certificate_expiry: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of one target now.
+
+    Attributes:
+        target: the target.
+        last: the last result.
+        failures: failed in a row.
+        since: when the present streak, good or bad, began.
+    """
+
+    target: Target
+    last: Result
+    failures: int
+    since: float
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last probe failed."""
+        return self.failures > 0
+
+
+class Probes:
+    """Runs all probes and keeps their state."""
+
+    def __init__(self, counters: Counters, token: str, interval: float, timeout: float) -> None:
+        self._counters = counters
+        self._agent = user_agent(token)
+        self._interval, self._timeout = interval, timeout
+        self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._paused: set[str] = set()
+        self.states: dict[Target, State] = {}
+
+    def watch(self, targets: frozenset[Target]) -> None:
+        """Ask exactly these from now on."""
+        for target in set(self._tasks) - targets:
+            self._tasks.pop(target).cancel()
+            self.states.pop(target, None)
+        for number, target in enumerate(sorted(targets - set(self._tasks), key=_order)):
+            self._declare(target)
+            delay = self._interval * (number % 10) / 50
+            self._tasks[target] = asyncio.create_task(self._repeat(target, delay))
+
+    def pause(self, backends: set[str]) -> None:
+        """Do not ask these backends' applications directly: it would wake a sleeping unit."""
+        self._paused = backends
+
+    async def stop(self) -> None:
+        """End all probes."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def once(self, targets: frozenset[Target]) -> None:
+        """Ask each target once."""
+        results = await asyncio.gather(
+            *(self.ask(target) for target in sorted(targets, key=_order))
+        )
+        for target, result in zip(sorted(targets, key=_order), results, strict=True):
+            self._record(target, result)
+
+    async def ask(self, target: Target) -> Result:
+        """Ask once; failures are results, never exceptions."""
+        async with self._client(target) as client:
+            return await self._ask(client, target)
+
+    async def _repeat(self, target: Target, delay: float) -> None:
+        await asyncio.sleep(delay)
+        async with self._client(target) as client:
+            while True:
+                begun = time.monotonic()
+                if target.vantage == "origin" and target.backend in self._paused:
+                    self.states.pop(target, None)
+                else:
+                    self._record(target, await self._ask(client, target))
+                rest = self._interval - (time.monotonic() - begun)
+                await asyncio.sleep(max(rest, self._interval / 10))
+
+    async def _ask(self, client: httpx.AsyncClient, target: Target) -> Result:
+        watch = _Watch()
+        status, detail, reason, expiry = 0, "", "", None
+        headers = {"User-Agent": self._agent, "Accept": "*/*", "Connection": "close"}
+        headers |= dict(target.headers)
+        extensions: dict[str, Any] = {"trace": watch.trace}
+        if target.host:
+            headers["Host"] = target.host
+            extensions["sni_hostname"] = target.host.partition(":")[0]
+        try:
+            async with asyncio.timeout(self._timeout):
+                request = client.build_request(
+                    "GET", target.url, headers=headers, extensions=extensions
+                )
+                response = await client.send(request, stream=True)
+                try:
+                    status = response.status_code
+                    expiry = _certificate_expiry(response)
+                    reason, detail = await _judge(target, response)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            reason = "response_timeout" if watch.connected else "connect_timeout"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            reason, detail = failure_reason(error), str(error)[:200]
+        return Result(time.time(), status, reason, watch.durations(), expiry, detail)
+
+    def _record(self, target: Target, result: Result) -> None:
+        before = self.states.get(target)
+        failed = bool(result.reason)
+        failures = (before.failures if before else 0) + 1 if failed else 0
+        same = before is not None and before.failing == failed
+        since = before.since if before and same else result.at
+        self.states[target] = State(target, result, failures, since)
+        if result.status:
+            code = vocabulary.http_code(result.status)
+            self._counters.add("probe_responses_total", (*target.labels, code))
+        if failed:
+            self._counters.add("probe_failures_total", (*target.labels, result.reason))
+
+    def _declare(self, target: Target) -> None:
+        for code in ("200", "502", "503", "504"):
+            self._counters.declare("probe_responses_total", (*target.labels, code))
+        for reason in vocabulary.PROBE_FAILURE_REASONS:
+            self._counters.declare("probe_failures_total", (*target.labels, reason))
+
+    def _client(self, target: Target) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(
+                verify=target.verify,
+                uds=target.socket,
+                limits=httpx.Limits(max_keepalive_connections=0),
+                trust_env=False,
+            ),
+            timeout=httpx.Timeout(self._timeout),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+
+async def _judge(target: Target, response: httpx.Response) -> tuple[str, str]:
+    """Return the failure reason and a detail, or two empty strings."""
+    status = response.status_code
+    if target.expected:
+        if status not in target.expected:
+            wanted = ", ".join(map(str, sorted(target.expected)))
+            return "status", f"{status} instead of {wanted}"
+    elif status in GATEWAY_ERRORS:
+        return "status", str(status)
+    if target.body is not None:
+        read = b""
+        async for chunk in response.aiter_bytes():
+            read += chunk
+            if len(read) >= _BODY_LIMIT:
+                break
+        if target.body.encode() not in read[:_BODY_LIMIT]:
+            return "body", "the expected text is not in the answer"
+    return "", ""
+
+
+def failure_reason(error: Exception) -> str:
+    """Return the reason (``vocabulary.PROBE_FAILURE_REASONS``) for an exception of httpx."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and len(chain) < 10:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    text = " ".join(str(link) for link in chain)
+    if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+        return "tls_certificate"
+    if any(isinstance(link, ssl.SSLError) for link in chain):
+        return "tls_handshake"
+    if any(isinstance(link, ConnectionRefusedError) for link in chain):
+        return "connect_refused"
+    if "Name or service not known" in text or "name resolution" in text or "getaddrinfo" in text:
+        return "dns_failure"
+    if isinstance(error, httpx.ConnectTimeout):
+        return "connect_timeout"
+    if isinstance(error, httpx.TimeoutException):
+        return "response_timeout"
+    if "unreachable" in text or "No route to host" in text:
+        return "connect_unreachable"
+    if isinstance(error, httpx.ConnectError):
+        refused = "All connection attempts failed" in text
+        return "connect_refused" if refused else "connect_failed"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "reset" if "disconnected" in text else "invalid_response"
+    if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
+        return "reset"
+    return "unknown"
+
+
+class _Watch:
+    """Takes the time of a request's phases from httpcore's trace events."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._connected: float | None = None
+        self._header: float | None = None
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Called by httpcore."""
+        if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete",
+                           ".start_tls.complete")):  # fmt: skip
+            self._connected = time.monotonic()
+        elif event.endswith(".receive_response_headers.complete"):
+            self._header = time.monotonic()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection was made."""
+        return self._connected is not None
+
+    def durations(self) -> dict[str, float]:
+        """Phase → seconds, for the phases that were reached."""
+        found = {"total": time.monotonic() - self._begun}
+        if self._connected is not None:
+            found["connect"] = self._connected - self._begun
+            if self._header is not None:
+                found["response"] = self._header - self._connected
+        return found
+
+
+def _certificate_expiry(response: httpx.Response) -> float | None:
+    stream = response.extensions.get("network_stream")
+    secure = stream.get_extra_info("ssl_object") if stream is not None else None
+    certificate = secure.getpeercert() if secure is not None else None
+    if not certificate or "notAfter" not in certificate:
+        return None
+    return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
+
+
+def _order(target: Target) -> tuple[str, ...]:
+    return (*target.labels, target.url)

@@ -1,0 +1,180 @@
+"""Services: starts, ends and states of the watched systemd units.
+
+D-Bus tells that a unit ended and how; only its log tells that it was the application that did not
+load. An end is therefore held for ``HOLD_SECONDS`` so that the log can speak, and then counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from badgateway import vocabulary
+from badgateway.collectors.service_tracker import (
+    Exited,
+    Known,
+    ServiceState,
+    ServiceTracker,
+    Started,
+)
+from badgateway.counters import Counters
+from badgateway.events import BootFailure, ServerEnd
+
+HOLD_SECONDS: Final = 0.4
+_JOIN_SECONDS: Final = 10.0
+_KEPT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A start or an end, as evidence."""
+
+    at: float
+    what: str
+    reason: str
+    automatic: bool = False
+
+
+@dataclass(slots=True)
+class _Unit:
+    backend: str
+    tracker: ServiceTracker
+    held: deque[tuple[float, Started | Exited]]
+    boot_failures: deque[BootFailure]
+    server_ends: deque[ServerEnd]
+    happenings: deque[Happening]
+    last_exit: tuple[float, str] | None = None
+    saved: dict[str, Any] | None = None
+
+
+class Services:
+    """Counts what happens to units and keeps it as evidence."""
+
+    def __init__(self, counters: Counters, known: Mapping[str, Any] | None = None) -> None:
+        """Begin with what ``positions`` said when the last checkpoint was written."""
+        self._counters = counters
+        self._known = dict(known or {})
+        self._units: dict[str, _Unit] = {}
+        self._boot = boot_id()
+        self.gaps = 0
+
+    def watch(self, backend: str, name: str, properties: Mapping[str, Any]) -> None:
+        """Follow a unit.
+
+        Args:
+            backend: name of the backend it runs.
+            name: the unit.
+            properties: all its properties, as they are now.
+        """
+        unit = self._units.get(name)
+        if unit is None:
+            known = self._known.get(name)
+            tracker = ServiceTracker(self._boot, Known(**known) if known else None)
+            unit = _Unit(
+                backend, tracker, deque(), deque(maxlen=_KEPT), deque(maxlen=_KEPT),
+                deque(maxlen=_KEPT),
+            )  # fmt: skip
+            self._units[name] = unit
+            for reason in vocabulary.SERVICE_REASONS:
+                labels = (backend, "systemd", name, reason)
+                self._counters.declare("service_restarts_total", labels)
+                self._counters.declare("service_exits_total", labels)
+        unit.backend = backend
+        self._hold(unit, unit.tracker.look(properties))
+
+    def change(self, name: str, properties: Mapping[str, Any]) -> None:
+        """Take changed properties of a unit."""
+        unit = self._units.get(name)
+        if unit is not None:
+            self._hold(unit, unit.tracker.change(properties))
+
+    def explain(self, name: str | None, event: BootFailure | ServerEnd) -> None:
+        """Take what the unit's own log says of an end."""
+        unit = self._units.get(name or "")
+        if unit is None:
+            return
+        if isinstance(event, BootFailure):
+            unit.boot_failures.append(event)
+        else:
+            unit.server_ends.append(event)
+
+    def tick(self) -> bool:
+        """Count the held events whose time has come; tell whether there were any."""
+        now = time.monotonic()
+        counted = False
+        for name, unit in self._units.items():
+            while unit.held and unit.held[0][0] <= now:
+                self._count(name, unit, unit.held.popleft()[1])
+                counted = True
+            if not unit.held:
+                known = unit.tracker.known
+                unit.saved = asdict(known) if known else None
+        return counted
+
+    def positions(self) -> dict[str, Any]:
+        """What a checkpoint must hold: up to where each unit's life has been counted."""
+        return self._known | {name: unit.saved for name, unit in self._units.items() if unit.saved}
+
+    def states(self) -> dict[str, ServiceState]:
+        """Unit → its state now."""
+        return {name: unit.tracker.state for name, unit in self._units.items()}
+
+    def properties(self, name: str) -> Mapping[str, Any]:
+        """All that is known of a unit."""
+        unit = self._units.get(name)
+        return unit.tracker.properties if unit else {}
+
+    def happenings(self, name: str) -> tuple[Happening, ...]:
+        """A unit's last starts and ends, oldest first."""
+        unit = self._units.get(name)
+        return tuple(unit.happenings) if unit else ()
+
+    def last_exits(self) -> dict[str, tuple[float, str]]:
+        """Unit → when it last ended, and why."""
+        return {name: unit.last_exit for name, unit in self._units.items() if unit.last_exit}
+
+    def _hold(self, unit: _Unit, happened: list[Started | Exited]) -> None:
+        due = time.monotonic() + HOLD_SECONDS
+        for event in happened:
+            unit.held.append((due, event))
+
+    def _count(self, name: str, unit: _Unit, event: Started | Exited) -> None:
+        if event.missed and event.reason == "manual":
+            self.gaps += 1  # systemd's own counter was set back: there may have been more
+        reason = event.reason
+        if isinstance(event, Exited):
+            reason = self._refined(unit, event)
+            unit.last_exit = (event.at, reason)
+            unit.happenings.append(Happening(event.at, "exit", reason))
+            self._counters.add("service_exits_total", (unit.backend, "systemd", name, reason))
+            return
+        if event.automatic and unit.last_exit is not None and reason != "start_limit":
+            reason = unit.last_exit[1]
+        unit.happenings.append(Happening(event.at, "start", reason, event.automatic))
+        self._counters.add("service_restarts_total", (unit.backend, "systemd", name, reason))
+
+    def _refined(self, unit: _Unit, event: Exited) -> str:
+        """Why a unit ended, its log asked too."""
+        if event.reason != "exit_code":
+            return event.reason
+        for failure in reversed(unit.boot_failures):
+            if failure.invocation == event.invocation or (
+                failure.invocation is None and 0 <= event.at - failure.at <= _JOIN_SECONDS
+            ):
+                return "boot_failure"
+        for end in reversed(unit.server_ends):
+            if abs(event.at - end.at) <= _JOIN_SECONDS and end.reason == "usage":
+                return "usage"
+        return event.reason
+
+
+def boot_id() -> str:
+    """Return this boot's identity (proc(5), ``/proc/sys/kernel/random/boot_id``)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,78 @@
+"""Which URLs are asked: those configured, and those the path map implies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from badgateway import config as settings
+from badgateway.collectors.probes import Target
+from badgateway.topology.backends import WILDCARDS, Backend, PathMap
+
+
+def probe_targets(config: settings.Config, paths: PathMap) -> list[Target]:
+    """Return what to ask, in a stable order.
+
+    By default each backend is asked directly (``origin``) and through each proxy of this host that
+    serves it (``proxy``). The public URL (``edge``) is asked only when it is configured: where the
+    name leads cannot be known from here.
+    """
+    targets: list[Target] = []
+    for backend in paths.backends:
+        given = next((b for b in config.backends if b.name == backend.name), None)
+        probes = given.probes if given else ()
+        targets += [_configured(backend.name, probe) for probe in probes]
+        if config.probes.default:
+            used = {probe.vantage for probe in probes}
+            targets += [
+                target for target in _implied(config, backend) if target.vantage not in used
+            ]
+    return list(dict.fromkeys(targets))
+
+
+def _configured(backend: str, probe: settings.Probe) -> Target:
+    return Target(
+        backend,
+        probe.name,
+        probe.vantage,
+        probe.url,
+        expected=frozenset(probe.expect.status),
+        body=probe.expect.body,
+        headers=tuple(sorted(probe.headers.items())),
+        verify=probe.verify,
+    )
+
+
+def _implied(config: settings.Config, backend: Backend) -> Iterator[Target]:
+    path = config.probes.path
+    for number, upstream in enumerate(backend.upstreams):
+        if "{" in upstream:
+            continue  # a placeholder: known only to the proxy
+        name = "origin" if not number else f"origin-{number + 1}"
+        tls = any(p.route.upstream_tls for p in backend.paths if p.route.upstream == upstream)
+        scheme = "https" if tls else "http"
+        if upstream.startswith("unix:"):
+            socket = upstream.removeprefix("unix:")
+            yield Target(
+                backend.name, name, "origin", f"{scheme}://localhost{path}", socket=socket,
+                verify=False,
+            )  # fmt: skip
+        else:
+            url = f"{scheme}://{upstream}{path}"
+            yield Target(backend.name, name, "origin", url, verify=False)
+    seen: set[tuple[str, str]] = set()
+    for item in backend.paths:
+        route = item.route
+        host, _, port = route.listen.rpartition(":")
+        if (item.proxy, route.site) in seen or not port.isdigit() or "*" in route.site[1:]:
+            continue
+        seen.add((item.proxy, route.site))
+        scheme = "https" if route.tls else "http"
+        address = "127.0.0.1" if host in ("", WILDCARDS[0], "localhost") else host
+        address = "[::1]" if address in ("[::]", "::") else address
+        site = None if route.site.startswith("*") else route.site
+        name = "proxy" if len(seen) == 1 else f"proxy-{len(seen)}"
+        # the certificate is the edge probe's concern: this one asks for an answer
+        yield Target(
+            backend.name, name, "proxy", f"{scheme}://{address}:{port}{path}", host=site,
+            verify=False,
+        )  # fmt: skip

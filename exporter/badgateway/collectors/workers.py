@@ -1,0 +1,88 @@
+"""Servers and workers: their ends as their logs tell, their number as the process table shows."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from badgateway import vocabulary
+from badgateway.counters import Counters
+from badgateway.events import BootFailure, ServerEnd, ServerReady, WorkerEnd
+from badgateway.topology.backends import Backend
+
+_KEPT: Final = 100
+
+WorkerEvent = WorkerEnd | ServerEnd | BootFailure | ServerReady
+
+
+class Workers:
+    """Counts workers' and servers' ends and keeps them as evidence."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self.boot_failures: dict[str, deque[BootFailure]] = {}
+        self.worker_ends: dict[str, deque[WorkerEnd]] = {}
+        self.ready: dict[str, float] = {}
+
+    def watch(self, backend: Backend) -> None:
+        """Let a backend's series exist at 0."""
+        for reason in vocabulary.WORKER_END_REASONS:
+            self._counters.declare("worker_recycles_total", (backend.name, backend.server, reason))
+        for reason in vocabulary.SERVER_END_REASONS:
+            self._counters.declare("server_exits_total", (backend.name, backend.server, reason))
+
+    def take(self, backend: Backend, event: WorkerEvent, counted: bool) -> None:
+        """Take what a backend's log says; ``counted`` False makes it evidence only."""
+        name = backend.name
+        if isinstance(event, BootFailure):
+            kept = self.boot_failures.setdefault(name, deque(maxlen=_KEPT))
+            if event not in kept:
+                kept.append(event)
+        elif isinstance(event, ServerReady):
+            self.ready[name] = max(event.at, self.ready.get(name, 0.0))
+        elif isinstance(event, WorkerEnd):
+            ends = self.worker_ends.setdefault(name, deque(maxlen=_KEPT))
+            if event not in ends:
+                ends.append(event)
+            if counted:
+                self._counters.add("worker_recycles_total", (name, backend.server, event.reason))
+        elif counted:
+            self._counters.add("server_exits_total", (name, backend.server, event.reason))
+
+
+def count_workers(main_pid: int, server: str, asked_for: int) -> int | None:
+    """Return how many workers a server has, or None when that cannot be seen.
+
+    Args:
+        main_pid: the service's main process.
+        server: a key of ``vocabulary.SERVERS``.
+        asked_for: how many it was asked to run.
+    """
+    children = _children(main_pid)
+    if children is None:
+        return None
+    if server == "uvicorn":
+        if asked_for == 1:
+            return 1
+        # multiprocessing's resource tracker is a child too, but no worker
+        return sum(1 for pid in children if b"spawn_main" in _command(pid))
+    if server == "gunicorn":
+        return len(children)
+    return None
+
+
+def _children(pid: int) -> list[int] | None:
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except (OSError, ValueError):
+        return None
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,138 @@
+"""Evidence: everything known of one backend, frozen at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from badgateway.collectors.probes import State as ProbeState
+from badgateway.collectors.service_tracker import ServiceState
+from badgateway.collectors.services import Happening
+from badgateway.events import BootFailure, UpstreamFailure, WorkerEnd
+from badgateway.packages.findings import Report
+from badgateway.topology.backends import Backend
+
+RECENT_SECONDS: Final = 15 * 60.0
+"""How long an event speaks for the present."""
+
+GRACE_SECONDS: Final = 10.0
+"""How long a service may take to listen after it was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of a backend.
+
+    Attributes:
+        backend: the backend and its hops.
+        now: when the evidence was frozen; seconds since the epoch, as all times here.
+        probes: the last result of each probe.
+        service: its unit or process, None when neither was found.
+        listening: whether something listens at its address; None when that cannot be told here.
+        boot_failures: applications that did not load, oldest first.
+        worker_ends: workers that ended, oldest first.
+        happenings: the service's starts and ends, oldest first.
+        failures: failed attempts the proxy told of, oldest first.
+        ready: when a server or worker last said that it had loaded the application; 0 for never.
+        next_start: what the project and its virtualenv look like.
+        remembered: import name → distribution, of what was installed while things were healthy.
+        drift_since: when the present verdict on the next start was first reached.
+        sources: source → why it cannot be read; empty text for one that can.
+    """
+
+    backend: Backend
+    now: float
+    probes: tuple[ProbeState, ...] = ()
+    service: ServiceState | None = None
+    listening: bool | None = None
+    boot_failures: tuple[BootFailure, ...] = ()
+    worker_ends: tuple[WorkerEnd, ...] = ()
+    happenings: tuple[Happening, ...] = ()
+    failures: tuple[UpstreamFailure, ...] = ()
+    ready: float = 0.0
+    next_start: Report | None = None
+    remembered: Mapping[str, str] = field(default_factory=dict)
+    drift_since: float = 0.0
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failing_probes(self) -> tuple[ProbeState, ...]:
+        """Probes whose last answer was a failure."""
+        return tuple(probe for probe in self.probes if probe.failing)
+
+    @property
+    def service_down(self) -> bool:
+        """Whether the service is known not to run."""
+        return self.service is not None and self.service.down
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the service runs, has had time to start, and yet nothing listens."""
+        service = self.service
+        return (
+            self.listening is False
+            and service is not None
+            and service.active == "active"
+            and self.now - service.started > GRACE_SECONDS
+        )
+
+    @property
+    def answered(self) -> bool:
+        """Whether the application itself answers its probe now."""
+        return any(p.target.vantage == "origin" and not p.failing for p in self.probes)
+
+    @property
+    def failing(self) -> bool:
+        """Whether something is wrong that users feel, or will at once."""
+        if any(probe.failures >= 2 for probe in self.probes):
+            return True
+        if self.answered:
+            return False
+        suspected = bool(self.failing_probes) or self.listening is False
+        if self.service_down:
+            # a unit that is down and that nobody asks for is no incident
+            return suspected or bool(self.recent_starts)
+        return self.deaf or (bool(self.failing_probes) and bool(self.current_boot_failures))
+
+    @property
+    def current_boot_failures(self) -> tuple[BootFailure, ...]:
+        """Boot failures that speak for the present: after the last time it loaded."""
+        service = self.service
+        oldest = self.now - RECENT_SECONDS
+        if service is not None and service.down and service.started:
+            # the last words of a unit that lies dead stay true
+            oldest = min(oldest, service.started - 1)
+        return tuple(
+            failure
+            for failure in self.boot_failures
+            if failure.at > oldest and failure.at > self.ready
+        )
+
+    @property
+    def recent_starts(self) -> tuple[Happening, ...]:
+        """Automatic restarts of the last quarter of an hour."""
+        return tuple(
+            happening
+            for happening in self.happenings
+            if happening.what == "start"
+            and happening.automatic
+            and happening.at > self.now - RECENT_SECONDS
+        )
+
+    @property
+    def since(self) -> float:
+        """When the present failure began, as far as any evidence goes back."""
+        begun = [probe.since for probe in self.failing_probes]
+        if begun:
+            # what happened shortly before the first failed probe belongs to it
+            first = min(begun)
+            reach = first - RECENT_SECONDS
+        else:
+            first, reach = self.now, self.now - RECENT_SECONDS
+        told = [failure.at for failure in self.current_boot_failures if failure.at > reach]
+        if self.service is not None and self.service.down and self.service.exited:
+            told += [h.at for h in self.happenings if h.what == "exit" and h.at > max(
+                reach, self.ready)]  # fmt: skip
+            told = told or [self.service.exited]
+        return min([first, *told])

@@ -1,0 +1,163 @@
+"""Caddy's JSON log (Caddy 2.6.2 and 2.11.7, as recorded).
+
+Three loggers matter. ``http.log.error[.NAME]`` is a handler's error: ``msg`` is the cause, and
+``err_trace`` says whether proxying failed. ``http.log.access[.NAME]`` is a request that was
+answered. ``http.handlers.reverse_proxy`` tells of bodies cut after the header. Everything a client
+chose stays inside ``request``, so typed decoding of the top level cannot be forged.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from badgateway.dialects import go_errors
+from badgateway.events import ClientAbort, Event, Line, Response, UpstreamFailure
+from badgateway.useragent import probe_token
+
+_REMEMBERED: Final = 2048
+"""Errors remembered until their access line comes; both are written within milliseconds."""
+
+_CLIENT_CLOSED_REQUEST: Final = 499
+
+
+class _Request(msgspec.Struct):
+    remote_ip: str = ""
+    remote_port: str = ""
+    method: str = ""
+    host: str = ""
+    uri: str = ""
+    headers: dict[str, Any] = {}
+
+
+class _Entry(msgspec.Struct):
+    logger: str = ""
+    msg: str = ""
+    ts: Any = None
+    status: Any = None
+    duration: Any = None
+    err_trace: str = ""
+    error: Any = None
+    request: _Request | None = None
+    resp_headers: dict[str, Any] | None = None
+    upstream: Any = None
+    upstream_status: Any = msgspec.UNSET
+    upstream_retries: Any = msgspec.UNSET
+
+
+_DECODER = msgspec.json.Decoder(_Entry)
+
+
+class Reader:
+    """Reads Caddy's lines."""
+
+    NAME: ClassVar[str] = "caddy"
+
+    def __init__(self) -> None:
+        self._failed: OrderedDict[tuple[str, ...], None] = OrderedDict()
+
+    def read(self, line: Line) -> tuple[Event, ...] | None:
+        """Return what a line of JSON tells; None for anything else."""
+        start = line.text.find("{")
+        if start < 0:
+            return None
+        try:
+            entry = _DECODER.decode(line.text[start:].encode("utf-8", "surrogateescape"))
+        except (msgspec.MsgspecError, UnicodeError):
+            return None
+        at = float(entry.ts) if isinstance(entry.ts, int | float) else line.at
+        if entry.logger.startswith("http.log.error"):
+            return self._error(entry, at)
+        if entry.logger.startswith("http.log.access"):
+            return self._access(entry, at)
+        if entry.logger == "http.handlers.reverse_proxy" and entry.msg.startswith("aborting with"):
+            return self._aborted(entry, at)
+        return ()
+
+    def _error(self, entry: _Entry, at: float) -> tuple[Event, ...]:
+        status = _status(entry.status)
+        if not entry.err_trace.startswith("reverseproxy.") and status not in (502, 503, 504):
+            return ()
+        request = entry.request or _Request()
+        site, probe = _site(request), _probe(request)
+        reason = go_errors.reason(entry.msg)
+        if reason == go_errors.CLIENT_ABORT:
+            return (ClientAbort(at, site, probe),)
+        self._failed[_identity(request)] = None
+        if len(self._failed) > _REMEMBERED:
+            self._failed.popitem(last=False)
+        address = go_errors.upstream(entry.msg) or _text(entry.upstream)
+        return (UpstreamFailure(at, reason, status, site, address, entry.msg[:300], probe),)
+
+    def _access(self, entry: _Entry, at: float) -> tuple[Event, ...]:
+        request = entry.request or _Request()
+        site, probe = _site(request), _probe(request)
+        status = _status(entry.status)
+        failed = self._failed.pop(_identity(request), self) is None
+        if status in (0, _CLIENT_CLOSED_REQUEST):
+            # 2.6 writes status 0 for a client that left, 2.11 writes 499
+            return (ClientAbort(at, site, probe),)
+        if status is None:
+            return ()
+        duration = float(entry.duration) if isinstance(entry.duration, int | float) else None
+        origin = None
+        if status >= 500:
+            origin = "upstream" if failed else _origin(entry, status)
+        return (Response(at, status, site, origin, duration, _text(entry.upstream), probe),)
+
+    def _aborted(self, entry: _Entry, at: float) -> tuple[Event, ...]:
+        error = _text(entry.error) or ""
+        request = entry.request or _Request()
+        if "context canceled" in error:
+            return (ClientAbort(at, _site(request), _probe(request)),)
+        if "timeout" in error:
+            reason = "body_timeout"
+        elif "chunk" in error:
+            reason = "invalid_response"
+        else:
+            reason = "body_truncated"
+        return (
+            UpstreamFailure(
+                at, reason, None, _site(request), _text(entry.upstream), error[:300],
+                _probe(request),
+            ),
+        )  # fmt: skip
+
+
+def _origin(entry: _Entry, status: int) -> str:
+    """Who made a 5xx that no error line explains."""
+    if entry.upstream_status is not msgspec.UNSET:
+        if entry.upstream_status == status:
+            return "application"
+        if entry.upstream:
+            return "upstream"
+        return "proxy"
+    headers = entry.resp_headers or {}
+    servers = [str(name) for name in headers.get("Server") or [] if name != "Caddy"]
+    return "application" if servers or "Via" in headers else "proxy"
+
+
+def _identity(request: _Request) -> tuple[str, ...]:
+    return (request.remote_ip, request.remote_port, request.method, request.uri[:500])
+
+
+def _site(request: _Request) -> str | None:
+    host = request.host
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower() or None
+
+
+def _probe(request: _Request) -> str | None:
+    agents = request.headers.get("User-Agent")
+    return probe_token(str(agents[0])) if isinstance(agents, list) and agents else None
+
+
+def _status(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,203 @@
+"""uvicorn's log (0.17 to 0.54, as recorded), alone and with ``--workers``.
+
+What counts is who writes. A request can make an application print any of these lines, so a boot
+failure is believed only of a process that was not serving, and a worker's death only from the
+parent. One worker's end is one event, at the line that gives its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from badgateway.dialects import systemd
+from badgateway.dialects.tracebacks import MESSAGE_KEPT, Collector, Traceback
+from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
+
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_LEVEL: Final = re.compile(r"^(?:INFO|WARNING|ERROR|CRITICAL|DEBUG): +(.*)$", re.S)
+_STARTED: Final = re.compile(r"^Started (server|parent) process \[(\d+)\]")
+_DIED: Final = re.compile(r"^Child process \[(\d+)\] died")
+_NOT_STARTED: Final = re.compile(r"^Child process \[(\d+)\] failed to start")
+_TERMINATED: Final = re.compile(r"^Terminated child process \[(\d+)\]")
+_NO_APPLICATION: Final = re.compile(
+    r'^Error loading ASGI app\. (?:Could not import module "([^"]{1,200})"|(Attribute .{1,200}))'
+)
+_SPAWNED: Final = re.compile(r"^Process SpawnProcess-\d+:$")
+_IN_USE: Final = re.compile(r"^\[Errno (\d+)\] ")
+
+_LOADER: Final = ("/uvicorn/config.py", "/uvicorn/importer.py", "/uvicorn/main.py")
+_BOOT_WINDOW: Final = 300.0
+"""Seconds after its start during which a process that has not said it serves counts as starting."""
+_WRITERS_KEPT: Final = 256
+
+
+@dataclass(slots=True)
+class _Writer:
+    """What is known of one process that writes."""
+
+    traceback: Collector = field(default_factory=Collector)
+    spawned: bool = False
+    serving: bool = False
+    parent: bool = False
+    ended: bool = False
+    last_words: str | None = None
+    detail: str = ""
+
+
+class Reader:
+    """Reads uvicorn's lines."""
+
+    NAME: ClassVar[str] = "uvicorn"
+
+    def __init__(self) -> None:
+        self._writers: OrderedDict[tuple[str | None, int | None], _Writer] = OrderedDict()
+        self._supervision = systemd.Supervision()
+        self._reloading = False
+
+    def read(self, line: Line) -> tuple[Event, ...] | None:
+        """Return what a line of uvicorn, of its application or of systemd tells."""
+        if line.manager is not None:
+            end = self._supervision.read(line)
+            return self._ended(line, end) if end else ()
+        writer = self._writer(line.invocation, line.pid)
+        text = _ANSI.sub("", line.text) if "\x1b" in line.text else line.text
+        if _SPAWNED.match(text):
+            writer.spawned = True
+            return ()
+        collected = writer.traceback.feed(text)
+        if isinstance(collected, Traceback):
+            return self._crashed(line, writer, collected)
+        if collected:
+            return ()
+        message = _LEVEL.match(text)
+        if not message:
+            return None
+        return self._said(line, writer, message[1])
+
+    def _said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
+        if started := _STARTED.match(text):
+            pid = int(started[2])
+            if line.pid in (None, pid):
+                process = self._writer(line.invocation, pid)
+                process.ended, process.spawned, process.detail = False, False, ""
+                process.last_words, writer.last_words = None, None
+                process.parent = started[1] == "parent"
+                writer.serving = False
+            return ()
+        if text.startswith("Application startup complete"):
+            writer.serving = True
+            return (ServerReady(line.at, self.NAME, line.pid),)
+        if missing := _NO_APPLICATION.match(text):
+            return self._boot_failure(
+                line, writer, "ImportError", missing[0], missing[1], role="server"
+            )
+        if text.startswith("Application startup failed"):
+            return self._boot_failure(line, writer, "LifespanFailed", text, None, role="server")
+        if (errno := _IN_USE.match(text)) and not writer.serving:
+            writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
+            return ()
+        if text.startswith("Maximum request limit of "):
+            writer.last_words = "max_requests"
+            return ()
+        if line.pid is None or not writer.serving:
+            return self._parent_said(line, writer, text)
+        return ()
+
+    def _parent_said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
+        if died := _DIED.match(text):
+            return self._worker_ended(line, int(died[1]), None)
+        if failed := _NOT_STARTED.match(text):
+            writer.last_words = "worker_lost"
+            return self._worker_ended(line, int(failed[1]), "boot_failure")
+        if terminated := _TERMINATED.match(text):
+            reason = "reload" if self._reloading else "stop"
+            return self._worker_ended(line, int(terminated[1]), reason)
+        if text.startswith("Received SIGHUP"):
+            self._reloading = True
+        elif text.startswith(("Received SIGTERM", "Received SIGINT", "Shutting down")):
+            self._reloading = False
+            writer.last_words = writer.last_words or "stop"
+        return ()
+
+    def _crashed(self, line: Line, writer: _Writer, traceback: Traceback) -> tuple[Event, ...]:
+        if not (writer.spawned or traceback.passed_through(*_LOADER)):
+            return ()
+        if writer.serving and line.pid is not None:
+            return ()  # an application that serves prints what it likes
+        role = "worker" if writer.spawned else "server"
+        return self._boot_failure(
+            line, writer, traceback.exception, traceback.message, traceback.module, role
+        )
+
+    def _boot_failure(
+        self,
+        line: Line,
+        writer: _Writer,
+        exception: str,
+        message: str,
+        module: str | None,
+        role: str,
+    ) -> tuple[Event, ...]:
+        if line.pid is None:
+            certain = not writer.serving
+        else:
+            certain = systemd.starting(self._supervision, line, _BOOT_WINDOW) or (
+                writer.spawned and self._has_parent(line)
+            )
+        failure = BootFailure(
+            line.at, self.NAME, role, exception, message[:MESSAGE_KEPT], module, line.pid,
+            line.invocation, certain,
+        )  # fmt: skip
+        writer.last_words, writer.detail = "boot_failure", f"{exception}: {message}"[:MESSAGE_KEPT]
+        if role == "worker" and certain and not writer.ended:
+            writer.ended = line.pid is not None
+            end = WorkerEnd(line.at, self.NAME, "boot_failure", line.pid, writer.detail)
+            return (failure, end)
+        if role == "server" and certain and line.pid is None:
+            # Nobody will tell of the end: the words are the last of this process.
+            return (failure, ServerEnd(line.at, self.NAME, "boot_failure", None, writer.detail))
+        return (failure,)
+
+    def _worker_ended(self, line: Line, pid: int, reason: str | None) -> tuple[Event, ...]:
+        known = (line.invocation, pid) in self._writers
+        if line.pid is None and not known:
+            return ()  # in a file anyone may have written it: only of a process that said its pid
+        worker = self._writer(line.invocation, pid)
+        if worker.ended:
+            return ()
+        worker.ended = True
+        if reason is None or worker.last_words in ("boot_failure", "max_requests"):
+            reason = worker.last_words or reason or "unknown"
+        return (WorkerEnd(line.at, self.NAME, reason, pid, worker.detail),)
+
+    def _ended(self, line: Line, end: systemd.MainProcessEnd) -> tuple[Event, ...]:
+        words, detail, pid = None, "", None
+        for (invocation, writer_pid), writer in self._writers.items():
+            if invocation == line.invocation and writer.last_words and not writer.spawned:
+                words, detail, pid = writer.last_words, writer.detail, writer_pid
+        if words == "max_requests":
+            words = "stop"
+        return (
+            ServerEnd(
+                line.at, self.NAME, systemd.server_end_reason(end, words), pid, detail
+            ),
+        )  # fmt: skip
+
+    def _has_parent(self, line: Line) -> bool:
+        """A parent process of this invocation has announced itself, and it is not the writer."""
+        return any(
+            invocation == line.invocation and writer.parent and pid != line.pid
+            for (invocation, pid), writer in self._writers.items()
+        )
+
+    def _writer(self, invocation: str | None, pid: int | None) -> _Writer:
+        key = (invocation, pid)
+        writer = self._writers.get(key)
+        if writer is None:
+            writer = self._writers[key] = _Writer()
+            while len(self._writers) > _WRITERS_KEPT:
+                self._writers.popitem(last=False)
+        return writer

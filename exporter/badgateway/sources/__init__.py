@@ -1,0 +1,143 @@
+"""How bytes and states arrive: one file for each kind of source.
+
+Log sources run in a thread of their own, so that a slow disk or a large journal delays nobody.
+They deliver ``Batch``es in order and wait until each is counted. On every start they first deliver
+what was written in the last ``EVIDENCE_SECONDS`` as evidence that is not counted, then count on
+from the saved position: a dialect in the middle of a traceback finds its thread again, and an
+exporter started after the crash still knows the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from badgateway.events import Batch
+
+EVIDENCE_SECONDS = 15 * 60.0
+"""How far back lines are read as evidence on a start."""
+
+STALE_SECONDS = 60.0
+"""A line older than this when it is read comes from an absence; until then a source catches up."""
+
+log = logging.getLogger("badgateway.sources")
+
+Position = Mapping[str, Any]
+Deliver = Callable[[Batch], None]
+
+
+@dataclass(slots=True)
+class Status:
+    """What is known of one source.
+
+    Attributes:
+        up: True once it can be read, False when it cannot, None before the first try.
+        problem: why it cannot be read and what would help; empty when it can.
+        last_event: time of the last line or event read, seconds since the epoch.
+        unread: bytes not read yet.
+        catching_up: True while lines from an absence are being read.
+    """
+
+    up: bool | None = None
+    problem: str = ""
+    last_event: float | None = None
+    unread: int = 0
+    catching_up: bool = False
+
+    def ok(self) -> None:
+        """Note that the source can be read."""
+        self.up, self.problem = True, ""
+
+    def lost(self, problem: str) -> bool:
+        """Note that it cannot; tell whether that is news."""
+        news = self.up is not False or self.problem != problem
+        self.up, self.problem = False, problem
+        return news
+
+
+class Stopped(Exception):  # noqa: N818  a signal between threads, not an error
+    """The exporter is stopping; the thread ends."""
+
+
+class ThreadedSource(ABC):
+    """A log source that reads in a thread and heals by itself."""
+
+    RETRY_SECONDS = 5.0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.status = Status()
+        self.stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._accept: Deliver | None = None
+
+    def start(
+        self, loop: asyncio.AbstractEventLoop, accept: Deliver, position: Position | None
+    ) -> None:
+        """Begin to read.
+
+        Args:
+            loop: the loop in which ``accept`` is called.
+            accept: takes each batch; counting must be done when it returns.
+            position: where the last checkpoint stood, or None for a first start.
+        """
+        self._loop, self._accept = loop, accept
+        self._thread = threading.Thread(
+            target=self._run, args=(position,), name=f"source {self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon; does not wait."""
+        self.stopping.set()
+
+    def deliver(self, batch: Batch) -> None:
+        """Hand over a batch and wait until it is counted.
+
+        Raises:
+            Stopped: the exporter ends; the batch may or may not have been counted, and the
+                position saved says which.
+        """
+        loop, accept = self._loop, self._accept
+        assert loop is not None
+        assert accept is not None
+
+        async def hand_over() -> None:
+            accept(batch)
+
+        if self.stopping.is_set() or loop.is_closed():
+            raise Stopped
+        future = asyncio.run_coroutine_threadsafe(hand_over(), loop)
+        while True:
+            try:
+                future.result(timeout=0.5)
+                return
+            except TimeoutError:
+                if self.stopping.is_set() or loop.is_closed():
+                    future.cancel()
+                    raise Stopped from None
+
+    def _run(self, position: Position | None) -> None:
+        while not self.stopping.is_set():
+            try:
+                position = self.read(position)
+            except Stopped:
+                return
+            except Exception as error:
+                if self.status.lost(f"{type(error).__name__}: {error}"):
+                    log.exception("source %s failed; trying again", self.name)
+            self.stopping.wait(self.RETRY_SECONDS)
+
+    @abstractmethod
+    def read(self, position: Position | None) -> Position | None:
+        """Read on from ``position`` until stopped or lost.
+
+        Returns:
+            The position from which to go on after a pause.
+        """

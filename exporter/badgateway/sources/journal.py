@@ -1,0 +1,237 @@
+"""The systemd journal (systemd-python over libsystemd; journald 247 and later).
+
+Only entries of the watched units are read: what their processes wrote (``_SYSTEMD_UNIT``) and what
+PID 1 wrote about them (``UNIT``). Fields that begin with an underscore are journald's own and
+cannot be forged by the writer.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from badgateway.events import LINE_LIMIT, Batch, Line
+from badgateway.sources import (
+    EVIDENCE_SECONDS,
+    STALE_SECONDS,
+    Position,
+    Stopped,
+    ThreadedSource,
+    log,
+)
+
+_BATCH: Final = 500
+_LINES_MISSED: Final = "a596d6fe7bfa4994828e72309e95d61e"
+_DIRECTORIES: Final = ("/run/log/journal", "/var/log/journal")
+_OVERLAP: Final = 30.0
+_MANAGER_FIELDS: Final = (
+    "MESSAGE_ID", "EXIT_CODE", "EXIT_STATUS", "JOB_TYPE", "JOB_RESULT", "COMMAND",
+    "UNIT_RESULT", "N_RESTARTS", "CODE_FUNC",
+)  # fmt: skip
+WAIT_SECONDS: Final = 1.0
+
+
+def _seconds(microseconds: int) -> float:
+    return microseconds / 1e6
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace")
+
+
+_CONVERTERS: Final = {"__REALTIME_TIMESTAMP": _seconds, "MESSAGE_ID": _text}
+
+
+class JournalSource(ThreadedSource):
+    """Reads the journal of a changing set of units."""
+
+    def __init__(self, name: str = "journal") -> None:
+        super().__init__(name)
+        self._units: frozenset[str] = frozenset()
+        self._since: float | None = None
+        self._changed = threading.Event()
+
+    def watch(self, units: Iterable[str], since: float | None = None) -> None:
+        """Read these units from now on.
+
+        Args:
+            units: unit names, such as ``api.service``.
+            since: read evidence from this time on if it is earlier than usual; the start of the
+                last run of a unit that is down.
+        """
+        wanted = frozenset(units)
+        if since is not None:
+            self._since = since if self._since is None else min(self._since, since)
+        if wanted != self._units:
+            self._units = wanted
+            self._changed.set()
+
+    def read(self, position: Position | None) -> Position | None:
+        """Read until stopped; see ``ThreadedSource.read``."""
+        try:
+            from systemd import journal
+        except ImportError:
+            if self.status.lost(
+                "the systemd bindings are not installed: install badgateway-exporter[journal]"
+            ):
+                log.warning("%s: %s", self.name, self.status.problem)
+            return position
+        problem = unreadable()
+        if problem:
+            if self.status.lost(problem):
+                log.warning("%s: %s", self.name, problem)
+            return position
+        while not self.stopping.is_set():
+            units = self._units
+            self._changed.clear()
+            if not units:
+                self._changed.wait(WAIT_SECONDS)
+                continue
+            reader = journal.Reader(converters=_CONVERTERS)
+            try:
+                _match(reader, units)
+                position = self._follow(reader, position)
+            finally:
+                reader.close()
+        raise Stopped
+
+    def _follow(self, reader: Any, position: Position | None) -> Position | None:
+        """Deliver entries until the set of units changes or the exporter stops."""
+        start = _Start.at(position, self._since)
+        reader.seek_realtime(start.begin)
+        counting, gap, fresh = False, "", True
+        self.status.ok()
+        while not self.stopping.is_set():
+            lines: list[Line] = []
+            drained = True
+            for entry in _entries(reader, _BATCH):
+                drained = False
+                at = float(entry["__REALTIME_TIMESTAMP"])
+                if not counting and start.passed(at):
+                    self._deliver(lines, None, fresh=fresh)
+                    lines, counting, fresh = [], True, False
+                    gap = start.gap
+                if entry.get("MESSAGE_ID") == _LINES_MISSED:
+                    gap = "the journal suppressed messages of a service"
+                lines.extend(_lines(entry, at, self.name))
+                position = {"cursor": str(entry["__CURSOR"]), "at": at} if counting else position
+                if not counting and entry["__CURSOR"] == start.cursor:
+                    self._deliver(lines, None, fresh=fresh)
+                    lines, counting, fresh = [], True, False
+            if not drained:
+                self._deliver(lines, position if counting else None, gap=gap, fresh=fresh)
+                gap, fresh = "", False
+                continue
+            if not counting:
+                # everything that was there is evidence: count from here on
+                counting = True
+                position = position or {"cursor": "", "at": start.now}
+                self._deliver([], position, fresh=fresh)
+                fresh = False
+            if self._changed.is_set():
+                break
+            self.status.catching_up = False
+            reader.wait(WAIT_SECONDS)
+        return position
+
+    def _deliver(
+        self, lines: list[Line], position: Position | None, gap: str = "", fresh: bool = False
+    ) -> None:
+        """Hand over a batch; without a position it is evidence and not counted."""
+        counted = position is not None
+        if lines:
+            self.status.last_event = lines[-1].at
+            self.status.catching_up = counted and time.time() - lines[-1].at > STALE_SECONDS
+        self.deliver(Batch(self.name, tuple(lines), counted, position, gap=gap, fresh=fresh))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where reading begins and where counting begins."""
+
+    now: float
+    begin: float
+    cursor: str
+    counted_until: float
+
+    @classmethod
+    def at(cls, position: Position | None, since: float | None) -> _Start:
+        now = time.time()
+        begin = now - EVIDENCE_SECONDS
+        if since is not None:
+            begin = min(begin, since)
+        if position is None:
+            return cls(now, begin, "", now)
+        until = float(position["at"])
+        return cls(now, min(begin, until - _OVERLAP), str(position["cursor"]), until)
+
+    def passed(self, at: float) -> bool:
+        """Tell whether an entry of this time lies behind what was counted."""
+        return at > self.counted_until
+
+    @property
+    def gap(self) -> str:
+        """Why something may be lost when counting starts without meeting the saved entry."""
+        return "the saved position is gone from the journal" if self.cursor else ""
+
+
+def unreadable() -> str:
+    """Return why the system's journal cannot be read, or an empty string."""
+    found = False
+    for directory in _DIRECTORIES:
+        for file in Path(directory).glob("*/system.journal"):
+            found = True
+            if os.access(file, os.R_OK):
+                return ""
+    if found:
+        return (
+            "no permission to read the journal: add the exporter's user to the group "
+            "systemd-journal"
+        )
+    return "no journal found: journald does not run here, or its directories cannot be listed"
+
+
+def _match(reader: Any, units: frozenset[str]) -> None:
+    for unit in sorted(units):
+        reader.add_match(_SYSTEMD_UNIT=unit)
+    reader.add_disjunction()
+    reader.add_match(_PID="1")
+    for unit in sorted(units):
+        reader.add_match(UNIT=unit)
+
+
+def _entries(reader: Any, limit: int) -> Iterator[dict[str, Any]]:
+    for _ in range(limit):
+        entry = reader.get_next()
+        if not entry:
+            return
+        yield entry
+
+
+def _lines(entry: dict[str, Any], at: float, source: str) -> Iterator[Line]:
+    message = entry.get("MESSAGE", "")
+    if isinstance(message, bytes):
+        message = message.decode("utf-8", "replace")
+    pid = entry.get("_PID")
+    manager: dict[str, str] | None = None
+    unit = entry.get("_SYSTEMD_UNIT")
+    invocation = entry.get("_SYSTEMD_INVOCATION_ID")
+    if pid == 1 and entry.get("UNIT"):
+        unit = entry["UNIT"]
+        invocation = entry.get("INVOCATION_ID")
+        manager = {name: str(entry[name]) for name in _MANAGER_FIELDS if name in entry}
+    for text in str(message).split("\n"):
+        yield Line(
+            at,
+            text[:LINE_LIMIT],
+            source,
+            unit,
+            pid if isinstance(pid, int) else None,
+            str(invocation) if invocation else None,
+            manager,
+        )

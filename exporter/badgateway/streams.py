@@ -1,0 +1,183 @@
+"""Streams: which lines belong to whom, and which dialect reads them.
+
+A stream is what one unit or one file writes. It has one owner, ``backend:NAME`` or ``proxy:NAME``,
+and one dialect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from badgateway import config as settings
+from badgateway.counters import Counters
+from badgateway.dialects import Dialect, dialect
+from badgateway.events import Batch, Event, Line
+from badgateway.sources import Status, ThreadedSource
+from badgateway.sources.files import FileSource
+from badgateway.sources.journal import JournalSource
+from badgateway.topology.discovery import Findings
+
+Read = Callable[[Batch, list[tuple[str, Event]]], None]
+
+_SERVERS_WITH_DIALECT: Final = frozenset(("uvicorn", "gunicorn"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One writer's lines.
+
+    Attributes:
+        owner: ``backend:NAME`` or ``proxy:NAME``.
+        dialect: name of the dialect that reads it.
+    """
+
+    owner: str
+    dialect: str
+
+
+class Streams:
+    """Keeps the log sources that the findings call for, and hands on their events."""
+
+    def __init__(
+        self,
+        config: settings.Config,
+        counters: Counters,
+        read: Read,
+        positions: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Begin.
+
+        Args:
+            config: names further logs.
+            counters: where lines are counted.
+            read: takes a batch and its events.
+            positions: source name → where the last checkpoint stood.
+        """
+        self._config = config
+        self._counters = counters
+        self._read = read
+        self._positions = positions
+        self._journal = JournalSource()
+        self._sources: dict[str, ThreadedSource] = {}
+        self._streams: dict[tuple[str, str | None], Stream] = {}
+        self._readers: dict[tuple[str, str | None], Dialect] = {}
+        self._begun: set[str] = set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether every source has delivered what was there, or cannot."""
+        return all(
+            source.status.up is False or name in self._begun
+            for name, source in self._sources.items()
+        )
+
+    def statuses(self) -> dict[str, Status]:
+        """Source → what is known of it."""
+        return {name: source.status for name, source in self._sources.items()}
+
+    def stop(self) -> None:
+        """End all sources."""
+        for source in self._sources.values():
+            source.stop()
+
+    def watch(self, findings: Findings, since: float | None) -> None:
+        """Read exactly the logs of what was found.
+
+        Args:
+            findings: the path map and the proxies.
+            since: read evidence from this time on, if it is earlier than usual.
+        """
+        streams: dict[tuple[str, str | None], Stream] = {}
+        files: dict[str, Path] = {}
+        for backend in findings.paths.backends:
+            if backend.server in _SERVERS_WITH_DIALECT:
+                stream = Stream(f"backend:{backend.name}", backend.server)
+                if backend.unit:
+                    streams[self._journal.name, backend.unit] = stream
+                given = next((b for b in self._config.backends if b.name == backend.name), None)
+                self._add(backend.name, stream, given.logs if given else (), streams, files)
+        for place in findings.places:
+            stream = Stream(f"proxy:{place.name}", "caddy")
+            if place.unit:
+                streams[self._journal.name, place.unit] = stream
+            proxy = next((p for p in self._config.proxies if p.name == place.name), None)
+            written = findings.answers[place.name].log_files if place.name in (
+                findings.answers) else ()  # fmt: skip
+            logs = [*(proxy.logs if proxy else ()), *(settings.Log(file=f) for f in written)]
+            self._add(place.name, stream, logs, streams, files)
+        self._streams = streams
+        self._readers = {key: reader for key, reader in self._readers.items() if key in streams}
+        self._follow(files, since)
+
+    def _add(
+        self,
+        name: str,
+        stream: Stream,
+        logs: Any,
+        streams: dict[tuple[str, str | None], Stream],
+        files: dict[str, Path],
+    ) -> None:
+        for log in logs:
+            if log.journal:
+                streams[self._journal.name, log.journal] = stream
+                continue
+            path = Path(log.file)
+            if path in files.values():
+                continue
+            number = sum(1 for source in files if source.startswith(f"{name}-log"))
+            source = f"{name}-log-{number + 1}" if number else f"{name}-log"
+            files[source] = path
+            streams[source, None] = stream
+
+    def _follow(self, files: Mapping[str, Path], since: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        units = {unit for source, unit in self._streams if source == self._journal.name and unit}
+        self._journal.watch(units, since)
+        wanted: dict[str, ThreadedSource] = {
+            name: self._sources.get(name) or FileSource(name, path) for name, path in files.items()
+        }
+        if units or self._journal.name in self._sources:
+            wanted[self._journal.name] = self._journal
+        for name in set(self._sources) - set(wanted):
+            self._sources.pop(name).stop()
+        for name, source in wanted.items():
+            if name not in self._sources:
+                self._sources[name] = source
+                source.start(loop, self._accept, self._positions.get(name))
+
+    def _accept(self, batch: Batch) -> None:
+        """Turn a batch's lines into events; runs in the event loop."""
+        if batch.fresh:
+            self._readers = {k: r for k, r in self._readers.items() if k[0] != batch.source}
+        if batch.counted and batch.source not in self._begun:
+            self._begun.add(batch.source)
+            self._counters.declare("source_gaps_total", (batch.source,))
+            for result in ("event", "ignored", "unknown"):
+                self._counters.declare("log_lines_total", (batch.source, result))
+        happened: list[tuple[str, Event]] = []
+        results = {"event": 0, "ignored": 0, "unknown": 0}
+        for line in batch.lines:
+            results[self._line(batch.source, line, happened)] += 1
+        if batch.counted:
+            for result, number in results.items():
+                if number:
+                    self._counters.add("log_lines_total", (batch.source, result), number)
+        self._read(batch, happened)
+
+    def _line(self, source: str, line: Line, happened: list[tuple[str, Event]]) -> str:
+        key = (source, line.unit)
+        stream = self._streams.get(key)
+        if stream is None:
+            return "ignored"
+        reader = self._readers.get(key)
+        if reader is None:
+            reader = self._readers[key] = dialect(stream.dialect)
+        events = reader.read(line)
+        if events is None:
+            return "unknown"
+        happened.extend((stream.owner, event) for event in events)
+        return "event" if events else "ignored"

@@ -1,0 +1,1 @@
+"""What is on this host: backends and the hops of their paths."""

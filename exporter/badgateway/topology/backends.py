@@ -1,0 +1,187 @@
+"""Backends and their hops: the path map.
+
+Pure: what was found on the host and in the configuration comes in, ``PathMap`` goes out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from badgateway.topology.caddy import Route
+from badgateway.topology.launch import Launch
+
+UNKNOWN_SITE: Final = "other"
+WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPath:
+    """How clients reach a backend through a proxy."""
+
+    proxy: str
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An application and the hops of its path.
+
+    Attributes:
+        name: the ``backend`` label.
+        manager: ``systemd`` or ``process``; empty when nothing of it was found on this host.
+        unit: its systemd unit, or an empty string.
+        launch: what its command line runs, where that is known.
+        listens: addresses it listens at, as its command line or experience says.
+        paths: the proxies' routes to it.
+        project: directory of its declarations.
+        virtualenv: its virtualenv.
+        extras: extras it is installed with.
+    """
+
+    name: str
+    manager: str = ""
+    unit: str = ""
+    launch: Launch | None = None
+    listens: tuple[str, ...] = ()
+    paths: tuple[ProxyPath, ...] = ()
+    project: str | None = None
+    virtualenv: str | None = None
+    extras: tuple[str, ...] = ()
+
+    @property
+    def server(self) -> str:
+        """The application server, a key of ``vocabulary.SERVERS``."""
+        return (self.launch.server if self.launch else None) or "unknown"
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """Every address a proxy uses for it, else those it listens at."""
+        used = tuple(dict.fromkeys(path.route.upstream for path in self.paths))
+        return used or self.listens
+
+    @property
+    def workers(self) -> int:
+        """How many workers its command line asks for."""
+        return (self.launch.workers if self.launch else None) or 1
+
+
+@dataclass(frozen=True, slots=True)
+class PathMap:
+    """All backends, and which of them an address or a site belongs to."""
+
+    backends: tuple[Backend, ...] = ()
+
+    def by_name(self, name: str) -> Backend | None:
+        """Return the backend of this name."""
+        return next((backend for backend in self.backends if backend.name == name), None)
+
+    def by_unit(self, unit: str) -> Backend | None:
+        """Return the backend that a systemd unit runs."""
+        return next((backend for backend in self.backends if backend.unit == unit), None)
+
+    def behind(
+        self, proxy: str, site: str | None, upstream: str | None
+    ) -> tuple[Backend, str, str] | None:
+        """Return the backend that a proxy's event is about, with the labels of its path.
+
+        Args:
+            proxy: the proxy's name.
+            site: host name the client asked for; never used as a label unless it is configured.
+            upstream: address, where the event names one.
+
+        Returns:
+            (backend, site label, upstream label), or None when no route fits.
+        """
+        fitting = [
+            (backend, path.route)
+            for backend in self.backends
+            for path in backend.paths
+            if path.proxy == proxy and serves(path.route.site, site)
+        ]
+        exact = [item for item in fitting if item[1].site == site]
+        candidates = exact or fitting
+        if upstream is not None:
+            named = [item for item in candidates if same_address(item[1].upstream, upstream)]
+            if not named:
+                named = [
+                    (backend, path.route)
+                    for backend in self.backends
+                    for path in backend.paths
+                    if path.proxy == proxy and same_address(path.route.upstream, upstream)
+                ]
+            candidates = named or candidates
+        if not candidates:
+            return None
+        backend, route = candidates[0]
+        upstreams = {item[1].upstream for item in candidates}
+        return backend, route.site, route.upstream if len(upstreams) == 1 else "unknown"
+
+
+def serves(site: str, host: str | None) -> bool:
+    """Tell whether a configured site answers for a host name (Caddy's host matcher)."""
+    if site == "*" or host is None:
+        return True
+    if site.startswith("*."):
+        return host.partition(".")[2] == site[2:]
+    return site == host
+
+
+def same_address(one: str, other: str) -> bool:
+    """Tell whether two upstream addresses are the same; ``localhost`` is each loopback address."""
+    if one == other:
+        return True
+    if one.startswith("unix:") or other.startswith("unix:"):
+        return False
+    host, _, port = one.rpartition(":")
+    other_host, _, other_port = other.rpartition(":")
+    return port == other_port and (
+        host == other_host or (_wild(host) and is_local(other_host)) or (
+            _wild(other_host) and is_local(host)
+        )
+    )  # fmt: skip
+
+
+def is_local(host: str) -> bool:
+    """Tell whether a host is this one for sure: a loopback address or name."""
+    host = host.strip("[]")
+    if _wild(host):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _wild(host: str) -> bool:
+    return host in ("", "localhost", *WILDCARDS, "[::]")
+
+
+def join(
+    applications: Iterable[Backend], proxies: Iterable[tuple[str, Sequence[Route]]]
+) -> PathMap:
+    """Bring applications and proxies' routes together by address.
+
+    A route whose upstream nothing was found for becomes a backend of its own, named by the
+    address: it may run elsewhere.
+    """
+    backends = {backend.name: backend for backend in applications}
+    for proxy, routes in proxies:
+        for route in routes:
+            owner = next(
+                (
+                    backend
+                    for backend in backends.values()
+                    if any(same_address(address, route.upstream) for address in backend.listens)
+                ),
+                None,
+            )
+            if owner is None:
+                name = route.upstream
+                owner = backends.get(name) or Backend(name, listens=(route.upstream,))
+            path = ProxyPath(proxy, route)
+            if path not in owner.paths:
+                backends[owner.name] = replace(owner, paths=(*owner.paths, path))
+    return PathMap(tuple(sorted(backends.values(), key=lambda backend: backend.name)))

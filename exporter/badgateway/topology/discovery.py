@@ -1,0 +1,218 @@
+"""What is on this host: units, processes and proxies brought together into the path map.
+
+Looks anew every few seconds, but asks systemd only about units it has not seen yet. What was found
+while things were healthy is remembered: a unit that is gone and an admin API that is off do not
+take the path map with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from dbus_fast.errors import DBusError
+
+from badgateway import config as settings
+from badgateway.sources import log
+from badgateway.sources.systemd_bus import Properties, SystemdBus
+from badgateway.topology import processes, proxies, units
+from badgateway.topology.backends import Backend, PathMap, join
+from badgateway.topology.caddy import Route
+from badgateway.topology.launch import parse_command
+from badgateway.topology.proxies import CaddyFound, CaddyPlace
+
+_SKIPPED: Final = ("systemd-", "dbus", "getty@", "user@", "user-runtime-dir@", "session-")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One look at the host.
+
+    Attributes:
+        paths: the path map.
+        on_disk: the path map as the proxies' files would have it after a reload.
+        places: the proxies found.
+        answers: proxy name → what it serves.
+        problems: source name → why it cannot be read; empty when it can.
+    """
+
+    paths: PathMap = field(default_factory=PathMap)
+    on_disk: PathMap = field(default_factory=PathMap)
+    places: tuple[CaddyPlace, ...] = ()
+    answers: Mapping[str, CaddyFound] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+class Discovery:
+    """Finds backends and proxies, and remembers them."""
+
+    def __init__(
+        self,
+        config: settings.Config,
+        bus: SystemdBus,
+        learnt: Mapping[str, Any],
+        unit_seen: Callable[[str, str, Properties], None],
+    ) -> None:
+        """Begin.
+
+        Args:
+            config: what is said of backends and proxies.
+            bus: systemd.
+            learnt: what ``memory`` returned in an earlier life.
+            unit_seen: called with a backend's name, its unit and the unit's properties as soon as
+                they were read, before any later change is told.
+        """
+        self._config = config
+        self._unit_seen = unit_seen
+        self._bus = bus
+        self._applications: dict[str, Backend] = {}
+        self._caddies: dict[str, CaddyPlace] = {}
+        self._seen: set[str] = set()
+        self._units: set[str] = set(learnt.get("units", ()))
+        self._routes: dict[str, tuple[Route, ...]] = {
+            name: tuple(Route(**route) for route in routes)
+            for name, routes in learnt.get("routes", {}).items()
+        }
+
+    def forget_units(self) -> None:
+        """Ask about every unit anew: systemd has read its unit files again."""
+        self._seen.clear()
+
+    def memory(self) -> dict[str, Any]:
+        """What is worth remembering over a restart of the exporter."""
+        return {
+            "units": sorted(self._units),
+            "routes": {
+                name: [{slot: getattr(route, slot) for slot in Route.__slots__} for route in routes]
+                for name, routes in self._routes.items()
+            },
+        }
+
+    async def look(self) -> Findings:
+        """Look at the host once. Never raises; problems are part of the answer."""
+        applications: dict[str, Backend] = {}
+        if self._config.discovery.enabled or any(b.unit for b in self._config.backends):
+            await self._look_at_units()
+            applications = dict(self._applications)
+        if self._config.discovery.enabled and not self._bus.status.up:
+            applications |= self._look_at_processes()
+        applications = _configured(self._config.backends, applications, self._units)
+        places = self._places()
+        answers = {
+            place.name: await proxies.look(place, self._config.discovery.run_proxy_adapter)
+            for place in places
+        }
+        problems: dict[str, str] = {}
+        for found in answers.values():
+            for source, problem in found.problems.items():
+                problems[source] = problems.get(source) or problem
+        routes: list[tuple[str, Sequence[Route]]] = []
+        on_disk: list[tuple[str, Sequence[Route]]] = []
+        for name, found in answers.items():
+            if found.loaded is not None or found.on_disk is not None:
+                self._routes[name] = found.routes
+            routes.append((name, self._routes.get(name, ())))
+            on_disk.append((name, found.on_disk or ()))
+        return Findings(
+            join(applications.values(), routes),
+            join(applications.values(), on_disk),
+            places,
+            answers,
+            problems,
+        )
+
+    async def _look_at_units(self) -> None:
+        try:
+            names = set(await self._bus.units()) | self._units
+        except (OSError, DBusError, TimeoutError):
+            return  # the bus' own status says why
+        wanted = {backend.unit for backend in self._config.backends if backend.unit}
+        wanted |= {proxy.unit for proxy in self._config.proxies if proxy.unit}
+        if not self._config.discovery.enabled:
+            names = wanted
+        for name in sorted((names | wanted) - self._seen):
+            if name not in wanted and name.startswith(_SKIPPED):
+                self._seen.add(name)
+                continue
+            try:
+                properties = await self._bus.properties(name)
+            except (DBusError, TimeoutError) as error:
+                log.debug("unit %s: %s", name, error)
+                self._seen.add(name)
+                continue
+            except OSError:
+                return
+            self._seen.add(name)
+            self._sort(name, properties, name in wanted)
+
+    def _sort(self, name: str, properties: Properties, wanted: bool) -> None:
+        """Keep a unit if it is an application or a proxy."""
+        application = units.application(name, properties)
+        caddy = units.caddy(name, properties)
+        if application is None and caddy is None and not wanted:
+            self._units.discard(name)
+            self._bus.unwatch(name)
+            self._applications.pop(name.removesuffix(".service"), None)
+            return
+        self._units.add(name)
+        given = next((b.name for b in self._config.backends if b.unit == name), None)
+        if given or application is not None:
+            self._unit_seen(given or name.removesuffix(".service"), name, properties)
+        if application is not None:
+            self._applications[application.name] = application
+        if caddy is not None:
+            place = name.removesuffix(".service")
+            self._caddies[place] = CaddyPlace(place, name, config=caddy.config, binary=caddy.binary)
+
+    def _look_at_processes(self) -> dict[str, Backend]:
+        found: dict[str, Backend] = {}
+        for server in processes.servers():
+            address = server.launch.listen[0] if server.launch.listen else ""
+            name = address or f"{server.launch.server}"
+            if not any(b.command for b in self._config.backends):
+                found[name] = units.backend(name, server.launch, manager="process")
+        return found
+
+    def _places(self) -> tuple[CaddyPlace, ...]:
+        places = dict(self._caddies) if self._config.discovery.enabled else {}
+        for proxy in self._config.proxies:
+            unit = proxy.unit or ""
+            known = next((p for p in self._caddies.values() if p.unit == unit and unit), None)
+            base = known or places.get(proxy.name) or CaddyPlace(proxy.name, unit)
+            places.pop(base.name, None)
+            places[proxy.name] = replace(
+                base,
+                name=proxy.name,
+                admin=base.admin if proxy.admin is None else proxy.admin,
+                config=proxy.config or base.config,
+            )
+        return tuple(places[name] for name in sorted(places))
+
+
+def _configured(
+    wanted: Sequence[settings.Backend],
+    found: Mapping[str, Backend],
+    units_found: set[str],
+) -> dict[str, Backend]:
+    """Lay the configuration over what was found; what it says holds."""
+    backends = dict(found)
+    for given in wanted:
+        base = next((b for b in backends.values() if given.unit and b.unit == given.unit), None)
+        base = base or backends.get(given.name) or Backend(given.name)
+        backends.pop(base.name, None)
+        if given.command:
+            launch = parse_command(given.command, given.working_directory or "/", {})
+            base = units.backend(given.name, launch, manager="process")
+        elif given.unit and not base.unit:
+            manager = "systemd" if given.unit in units_found else ""
+            base = replace(base, manager=manager, unit=given.unit)
+        backends[given.name] = replace(
+            base,
+            name=given.name,
+            listens=given.upstreams or base.listens,
+            project=given.project or base.project,
+            virtualenv=given.virtualenv or base.virtualenv,
+            extras=given.extras or base.extras,
+        )
+    return backends

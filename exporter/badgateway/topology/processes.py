@@ -1,0 +1,73 @@
+"""Application servers among the processes of this host, where no unit manages them.
+
+Reads ``/proc`` through psutil. Another user's working directory cannot be read without
+CAP_SYS_PTRACE; such a process is found by its command line alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+
+from badgateway.topology.launch import Launch, parse_command
+
+_SERVERS: Final = frozenset(("uvicorn", "gunicorn"))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running application server: its first process."""
+
+    pid: int
+    started: float
+    launch: Launch
+
+
+def servers() -> tuple[ServerProcess, ...]:
+    """Return the application servers that run, workers left out, in the order of their pids."""
+    found: dict[int, ServerProcess] = {}
+    parents: dict[int, int] = {}
+    for process in _processes():
+        info = process.info
+        argv = tuple(info["cmdline"] or ())
+        parents[info["pid"]] = info["ppid"]
+        if not any(name in word for word in argv[:4] for name in _SERVERS):
+            continue
+        launch = parse_command(argv, _directory(process), {})
+        if launch.server in _SERVERS:
+            found[info["pid"]] = ServerProcess(info["pid"], info["create_time"], launch)
+    return tuple(
+        server
+        for pid, server in sorted(found.items())
+        if parents.get(pid) not in found  # a forked worker has its master's command line
+    )
+
+
+def _processes() -> Iterator[psutil.Process]:
+    attributes = ["pid", "ppid", "cmdline", "create_time"]
+    yield from sorted(psutil.process_iter(attributes), key=lambda process: process.pid)
+
+
+def _directory(process: psutil.Process) -> str:
+    try:
+        return process.cwd() or "/"
+    except (psutil.Error, OSError):
+        return "/"
+
+
+def unit_of(pid: int) -> str | None:
+    """Return the systemd service a process runs in (cgroups(7)), or None."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        for part in reversed(line.rpartition(":")[2].split(os.sep)):
+            if part.endswith(".service"):
+                return part
+    return None

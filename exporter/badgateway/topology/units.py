@@ -1,0 +1,108 @@
+"""systemd units that are applications or proxies (properties of org.freedesktop.systemd1(5)).
+
+Pure but for what ``launch`` reads: a unit's properties in, what it is out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from badgateway.topology.backends import Backend
+from badgateway.topology.launch import Launch
+from badgateway.topology.launch_unit import unit_launch
+
+_DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
+_LEVELS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CaddyUnit:
+    """A unit that runs Caddy.
+
+    Attributes:
+        unit: its name.
+        binary: path of the program.
+        config: configuration file, if its command line names one.
+        adapter: ``caddyfile``, ``json`` or empty for what the file's name says.
+    """
+
+    unit: str
+    binary: str
+    config: str | None
+    adapter: str
+
+
+def application(unit: str, properties: Mapping[str, Any]) -> Backend | None:
+    """Return the backend a unit runs, or None when it runs no application server."""
+    command = exec_start(properties)
+    if not command:
+        return None
+    launch = unit_launch(
+        command,
+        str(properties.get("WorkingDirectory") or "/").lstrip("-!~") or "/",
+        [str(item) for item in properties.get("Environment") or ()],
+        [(str(item[0]), bool(item[1])) for item in properties.get("EnvironmentFiles") or ()],
+    )
+    if launch.server not in ("uvicorn", "gunicorn"):
+        return None
+    return backend(unit.removesuffix(".service"), launch, manager="systemd", unit=unit)
+
+
+def caddy(unit: str, properties: Mapping[str, Any]) -> CaddyUnit | None:
+    """Return how a unit runs Caddy, or None when it does not."""
+    command = exec_start(properties)
+    if not command or os.path.basename(command[0]) != "caddy" or "run" not in command[1:2]:
+        return None
+    config, adapter = None, ""
+    for option, value in zip(command, (*command[1:], ""), strict=True):
+        name, _, given = option.partition("=")
+        if name in ("--config", "-config", "-c"):
+            config = given or value
+        elif name in ("--adapter", "-adapter", "-a"):
+            adapter = given or value
+    return CaddyUnit(unit, command[0], config, adapter)
+
+
+def exec_start(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the words of a service's last ``ExecStart=`` command, the program's path first."""
+    commands = properties.get("ExecStart") or ()
+    if not commands:
+        return ()
+    path, words = str(commands[-1][0]), [str(word) for word in commands[-1][1]]
+    return (path, *words[1:])
+
+
+def backend(name: str, launch: Launch, manager: str, unit: str = "") -> Backend:
+    """Return the backend that a command line describes."""
+    return Backend(
+        name,
+        manager,
+        unit,
+        launch,
+        launch.listen,
+        project=project_of(launch),
+        virtualenv=launch.virtualenv,
+    )
+
+
+def project_of(launch: Launch) -> str | None:
+    """Return the directory that declares what a command runs, or None.
+
+    Looked for at the working directory, where modules are searched, and beside the virtualenv, and
+    a few levels above each.
+    """
+    places = [launch.working_directory, *launch.search]
+    if launch.virtualenv:
+        places.append(os.path.dirname(launch.virtualenv))
+    for place in places:
+        directory = Path(place)
+        for candidate in (directory, *list(directory.parents)[:_LEVELS]):
+            if candidate == Path("/"):
+                break
+            if any((candidate / name).is_file() for name in _DECLARATIONS):
+                return str(candidate)
+    return places[-1] if launch.virtualenv else None

@@ -1,0 +1,285 @@
+"""The closed lists: every value a label or an answer may take, with what it means.
+
+A value that is not listed here is never exposed. The meanings are part of the product: they are
+printed by ``badgateway diagnose``, shown on the page and copied into the metrics reference.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+Vocabulary = MappingProxyType[str, str]
+
+
+def _closed(**values: str) -> Vocabulary:
+    return MappingProxyType(values)
+
+
+UPSTREAM_FAILURE_REASONS: Final = _closed(
+    dns_failure="the upstream's name did not resolve",
+    no_live_upstream="every member is marked down or none is configured; no attempt was made",
+    saturated="a configured limit (queue, pool, connections) refused the attempt",
+    proxy_resources="the proxy's host ran out of ports, descriptors or memory",
+    connect_refused="nothing listens at the upstream address",
+    connect_timeout="no answer to the connection attempt in time",
+    connect_unreachable="no route to the upstream's host or network",
+    socket_missing="the upstream's unix socket does not exist",
+    socket_denied="the proxy may not open the upstream's socket",
+    backlog_full="the upstream's unix socket has a full queue",
+    connect_failed="the connection failed and the log does not say how",
+    tls_handshake="the TLS handshake with the upstream broke or timed out",
+    tls_certificate="the upstream's certificate was not accepted",
+    send_failed="the request could not be delivered completely",
+    reset="the upstream reset the connection before a complete response header",
+    premature_close="the upstream closed the connection before a complete response header",
+    upstream_closed="reset or closed, not told apart by the log",
+    response_timeout="connected and sent, but no response header in time",
+    invalid_response="the answer could not be parsed or spoke another protocol",
+    header_too_big="the response header exceeds the proxy's buffer",
+    body_truncated="broke after the header: the client holds half a body",
+    body_timeout="the body or tunnel stalled",
+    proxy_io="the proxy's own temporary or cache files failed",
+    unknown="a failure that nothing explains",
+)
+
+ERROR_ORIGINS: Final = _closed(
+    upstream="no usable answer came from the application",
+    application="the application itself answered with the error",
+    proxy="the proxy was told to answer with the error",
+)
+
+WORKER_END_REASONS: Final = _closed(
+    max_requests="recycled after its configured number of requests",
+    max_lifetime="recycled after its configured lifetime",
+    max_memory="recycled above its configured memory",
+    timeout="killed by its server because it did not answer in time",
+    oom="killed by the kernel for lack of memory",
+    sigkill="killed by SIGKILL, without proof of lack of memory",
+    segfault="died of a memory fault",
+    signal="died of another signal",
+    exit_code="ended by itself with an exit code",
+    boot_failure="could not start: the application did not load",
+    reload="replaced by a reload",
+    scale_down="removed because fewer workers were asked for",
+    stop="ended with its server",
+    stop_timeout="did not end in time when asked to stop",
+    orphaned="noticed that its server was gone",
+    external_term="asked to end by someone other than its server",
+    unknown="gone without a word",
+)
+
+SERVER_END_REASONS: Final = _closed(
+    stop="stopped as asked",
+    boot_failure="the application did not load",
+    bind_failure="could not listen at its address",
+    usage="refused its command line or configuration",
+    worker_lost="gave up because a worker was lost",
+    oom="killed by the kernel for lack of memory",
+    sigkill="killed by SIGKILL",
+    segfault="died of a memory fault",
+    signal="died of another signal",
+    exit_code="ended by itself with an exit code",
+    upgrade="replaced by its successor",
+    upgrade_failed="its successor did not start",
+    unknown="gone without a word",
+)
+
+SERVICE_REASONS: Final = _closed(
+    exit_code="its main process ended with an exit code",
+    exec_failed="its command could not be executed",
+    usage="its command line was refused",
+    boot_failure="the application did not load",
+    clean_exit="its main process ended without an error and nobody asked for it",
+    signal="its main process died of a signal",
+    core_dump="its main process crashed and dumped core",
+    oom="the kernel killed a process of it for lack of memory",
+    watchdog="it did not report in time",
+    start_timeout="it did not become ready in time",
+    stop_timeout="it did not stop in time",
+    runtime_limit="its configured running time was over",
+    resources="systemd could not provide what the unit asks for",
+    dependency="a unit it needs failed",
+    condition="a condition of the unit was not met",
+    start_limit="restarted too often: systemd refuses to start it again",
+    manual="started or restarted on somebody's order",
+    killed="killed on somebody's order",
+    recreated="the container was created anew",
+    daemon_restart="restarted with the container daemon",
+    host_boot="first start after the host booted",
+    propagated="restarted along with another unit",
+    unknown="started anew; nothing seen says why",
+)
+
+DRIFT_SEVERITY: Final = MappingProxyType(
+    {
+        "import_missing": "fatal",
+        "syntax": "fatal",
+        "interpreter_missing": "fatal",
+        "interpreter_changed": "fatal",
+        "requires_python": "fatal",
+        "shebang": "fatal",
+        "missing": "high",
+        "version": "high",
+        "abi": "high",
+        "import_name": "warn",
+        "extra": "warn",
+        "requires": "warn",
+        "lock_missing": "warn",
+        "lock_version": "warn",
+        "stale_metadata": "warn",
+        "source": "warn",
+        "duplicate": "info",
+        "broken_dist": "info",
+        "unreadable": "info",
+    }
+)
+"""Drift kind → its usual severity; a finding may carry a milder one (see ``packages``)."""
+
+DRIFT_KINDS: Final = _closed(
+    import_missing="an import that runs at start finds no module",
+    syntax="a file that is loaded at start does not parse",
+    interpreter_missing="the virtualenv's interpreter does not exist",
+    interpreter_changed="the virtualenv was made for another Python version",
+    requires_python="the project asks for another Python version",
+    shebang="the start script names an interpreter that is gone or elsewhere",
+    missing="declared but not installed",
+    version="installed in a version the declaration excludes",
+    abi="built for another interpreter",
+    import_name="a name is imported that its module does not define",
+    extra="the requirements of a declared extra are not installed",
+    requires="a requirement of an installed package is not satisfied",
+    lock_missing="locked but not installed",
+    lock_version="installed in another version than locked",
+    stale_metadata="declared after the project was last installed",
+    source="installed from another place than declared",
+    duplicate="installed twice",
+    broken_dist="an installation left half done",
+    unreadable="the declaration or the virtualenv cannot be read",
+)
+
+STALE_KINDS: Final = _closed(
+    code_newer="code on disk is newer than the running process",
+    deps_newer="packages on disk are newer than the running process",
+    lib_deleted="a library the process runs was replaced on disk",
+    release_flipped="the release link points elsewhere since the process started",
+    unit_reload_needed="systemd has not read the changed unit",
+    unit_changed="the unit changed since the process started",
+    env_changed="the environment file changed since the process started",
+    server_config_changed="the server's configuration changed since it was read",
+    proxy_config_pending="the proxy's configuration changed since it was loaded",
+    proxy_config_invalid="the proxy's configuration on disk would be refused",
+    image_changed="the image was replaced since the container was created",
+    compose_changed="the compose file changed since the container was created",
+)
+
+NEXT_START_VERDICTS: Final = _closed(
+    ok="nothing found that would keep it from starting",
+    may_fail="something found that may keep it from starting",
+    will_fail="something found that will keep it from starting",
+    unknown="cannot be judged",
+)
+
+RESTART_TRIGGERS: Final = _closed(
+    restart="a restart of the service",
+    worker_recycle="the next worker that ends and is replaced",
+)
+
+CAUSES: Final = _closed(
+    service_stopped="the service is stopped",
+    crash_loop="the service keeps crashing and being restarted",
+    missing_dependency="a package the application needs is not installed",
+    boot_failure="the application does not load",
+    undetermined="failing, and the evidence does not say why",
+    none="nothing is wrong",
+)
+"""Causes that a rule can conclude and a test provokes; the list grows with the rules."""
+
+RISKS: Final = _closed(
+    next_start_fails="the next start will fail",
+)
+
+PROBE_VANTAGES: Final = _closed(
+    edge="the public URL, as clients see it",
+    proxy="the proxy on this host",
+    origin="the application behind the proxy",
+)
+
+PROBE_FAILURE_REASONS: Final = _closed(
+    status="the status was not one of those expected, or 502, 503 or 504",
+    body="the body did not hold what was expected",
+    dns_failure="the name did not resolve",
+    connect_refused="the connection was refused",
+    connect_timeout="the connection was not accepted in time",
+    connect_unreachable="no route to the address",
+    connect_failed="the connection failed otherwise",
+    tls_handshake="the TLS handshake failed",
+    tls_certificate="the certificate was not accepted",
+    response_timeout="no answer in time",
+    reset="the connection was closed or reset before the answer",
+    invalid_response="the answer was not HTTP",
+    unknown="failed otherwise",
+)
+
+PROBE_PHASES: Final = _closed(
+    connect="until connected, TLS included",
+    response="from the request sent to the response header",
+    total="from start to end",
+)
+
+SERVICE_STATES: Final = _closed(
+    active="running",
+    reloading="reading its configuration again",
+    inactive="not running",
+    failed="not running after a failure",
+    activating="starting, or waiting to be started again",
+    deactivating="stopping",
+    maintenance="under maintenance",
+    refreshing="refreshing its mounts",
+    not_found="the unit does not exist",
+    unknown="cannot be seen",
+)
+
+DEPLOY_KINDS: Final = _closed(
+    code="the project's files",
+    packages="the virtualenv's packages",
+    image="the container's image",
+    release="the release link",
+    configuration="the proxy's configuration",
+    marker="announced by an operator",
+)
+
+LINE_RESULTS: Final = _closed(
+    event="understood, and something happened",
+    ignored="understood, and nothing happened",
+    unknown="not understood",
+)
+
+SERVERS: Final = _closed(
+    uvicorn="uvicorn",
+    gunicorn="gunicorn",
+    unknown="not recognised",
+)
+
+MANAGERS: Final = _closed(
+    systemd="a systemd unit",
+    process="a process that no manager was found for",
+)
+
+SEVERITIES: Final = ("info", "warn", "high", "fatal")
+"""Findings' severities, mildest first."""
+
+# The IANA registry of HTTP status codes (2025-09), and nginx' own 499.
+HTTP_CODES: Final = frozenset(
+    str(code)
+    for code in (
+        *range(100, 105), *range(200, 209), 226, *range(300, 309), *range(400, 419),
+        *range(421, 427), 428, 429, 431, 451, 499, *range(500, 509), 510, 511,
+    )
+)  # fmt: skip
+
+
+def http_code(code: int | str | None) -> str:
+    """Return ``code`` as a label value: a registered HTTP status, or ``other``."""
+    text = str(code)
+    return text if text in HTTP_CODES else "other"

@@ -1,0 +1,142 @@
+"""What is said of each backend, as plain data: for the JSON answer, the page and the terminal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from badgateway.collectors.probes import State
+from badgateway.diagnosis.evidence import Evidence
+from badgateway.diagnosis.verdict import RiskFound, Verdict
+from badgateway.exporter import Exporter
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """One station of the path.
+
+    Attributes:
+        hop: ``edge``, ``proxy``, ``upstream``, ``service``, ``workers`` or ``packages``.
+        name: what it is called there.
+        state: ``ok``, ``failing``, ``warning`` or ``unknown``.
+        text: what was seen, one sentence.
+    """
+
+    hop: str
+    name: str
+    state: str
+    text: str
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """A cause or a risk; see ``diagnosis.verdict`` for the fields."""
+
+    name: str
+    confidence: float | None
+    subject: str
+    summary: str
+    since: float
+    evidence: tuple[str, ...]
+    next_steps: tuple[str, ...]
+
+
+class BackendAnswer(msgspec.Struct, frozen=True):
+    """Everything said of one backend."""
+
+    backend: str
+    state: str
+    hops: tuple[Hop, ...]
+    diagnosis: Conclusion
+    risks: tuple[Conclusion, ...]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Everything said of one host; ``format`` changes when fields change their meaning."""
+
+    format: int
+    at: float
+    backends: tuple[BackendAnswer, ...]
+    sources: dict[str, str]
+
+
+def answer(exporter: Exporter, at: float) -> Answer:
+    """Return what the exporter knows at ``at``."""
+    backends = tuple(
+        _backend(evidence, exporter.verdicts[name], exporter.risks[name])
+        for name, evidence in sorted(exporter.evidence.items())
+    )
+    sources = {
+        name: "" if status.up else status.problem or "not tried yet"
+        for name, status in sorted(exporter.statuses().items())
+    }
+    return Answer(1, at, backends, sources)
+
+
+_LISTENING: Final = {
+    True: ("ok", "something listens"),
+    False: ("failing", "nothing listens"),
+    None: ("unknown", "not on this host, as far as its address tells"),
+}
+
+
+def _backend(evidence: Evidence, verdict: Verdict, risks: tuple[RiskFound, ...]) -> BackendAnswer:
+    hops = _hops(evidence)
+    known = any(hop.state in ("ok", "failing") for hop in hops)
+    if verdict.cause != "none":
+        state = "failing"
+    elif not known:
+        state = "unknown"
+    else:
+        state = "warning" if risks else "ok"
+    return BackendAnswer(
+        evidence.backend.name,
+        state,
+        hops,
+        Conclusion(
+            verdict.cause, verdict.confidence, verdict.subject, verdict.summary, verdict.since,
+            verdict.evidence, verdict.next_steps,
+        ),
+        tuple(
+            Conclusion(r.risk, None, r.subject, r.summary, r.since, r.evidence, r.next_steps)
+            for r in risks
+        ),
+    )  # fmt: skip
+
+
+def _hops(evidence: Evidence) -> tuple[Hop, ...]:
+    hops = []
+    for vantage in ("edge", "proxy"):
+        for probe in evidence.probes:
+            if probe.target.vantage == vantage:
+                hops.append(Hop(vantage, probe.target.url, *_probe(probe)))
+    backend = evidence.backend
+    for upstream in backend.upstreams:
+        hops.append(Hop("upstream", upstream, *_LISTENING[evidence.listening]))
+    for probe in evidence.probes:
+        if probe.target.vantage == "origin":
+            hops.append(Hop("origin", probe.target.url, *_probe(probe)))
+    service = evidence.service
+    if service is not None:
+        name = backend.unit or backend.server
+        running = service.active == "active"
+        state = "ok" if running else "unknown" if service.active == "unknown" else "failing"
+        text = f"{service.active}{f' ({service.sub})' if service.sub else ''}"
+        text += f", {len(evidence.recent_starts)} automatic restarts in 15 min"
+        hops.append(Hop("service", name, state, text))
+    report = evidence.next_start
+    if report is not None:
+        state = {"ok": "ok", "will_fail": "warning", "may_fail": "warning"}.get(
+            report.verdict, "unknown"
+        )
+        grave = [f.message for f in report.findings if f.severity in ("fatal", "high")]
+        words = f"next start: {report.verdict.replace('_', ' ')}"
+        text = "; ".join([words, *(grave[:3] or ([report.problem] if report.problem else []))])
+        hops.append(Hop("packages", report.virtualenv or report.project, state, text))
+    return tuple(hops)
+
+
+def _probe(probe: State) -> tuple[str, str]:
+    if probe.failing:
+        what = probe.last.status or probe.last.reason.replace("_", " ")
+        return "failing", f"{what}, {probe.failures} in a row"
+    return "ok", f"answers {probe.last.status} in {probe.last.durations.get('total', 0):.3f} s"

@@ -1,0 +1,164 @@
+"""States as gauges: what the exporter knows at this moment, metric by metric."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+
+from badgateway import __version__, vocabulary
+from badgateway.collectors.listeners import any_listening
+from badgateway.collectors.workers import count_workers
+from badgateway.diagnosis import risks
+from badgateway.exporter import Exporter
+from badgateway.topology.backends import Backend
+
+Sample = tuple[str, tuple[str, ...], float]
+
+DRIFT_INFOS = 20
+_TEXT_LIMIT = 64
+
+
+def samples(exporter: Exporter) -> Iterator[Sample]:
+    """Yield (metric, label values, value) for every gauge."""
+    yield "build_info", (__version__, platform.python_version()), 1
+    yield "config_last_reload_successful", (), 1
+    yield "config_last_reload_success_timestamp_seconds", (), exporter.configured
+    yield "checkpoint_durable", (), float(exporter.durable)
+    for metric, number in exporter.counters.folded().items():
+        yield "series_folded", (metric,), number
+    yield from _collectors(exporter)
+    yield from _sources(exporter)
+    yield from _probes(exporter)
+    for backend in exporter.paths.backends:
+        yield from _path(exporter, backend)
+        yield from _service(exporter, backend)
+        yield from _packages(exporter, backend)
+        yield from _conclusions(exporter, backend)
+
+
+def _collectors(exporter: Exporter) -> Iterator[Sample]:
+    runs = dict(exporter.runs)
+    dependencies = exporter.dependencies
+    if dependencies.last_run:
+        runs["dependencies"] = (
+            not dependencies.problem, dependencies.duration, dependencies.last_run,
+        )  # fmt: skip
+    for name, (success, duration, at) in runs.items():
+        yield "collector_success", (name,), float(success)
+        yield "collector_duration_seconds", (name,), duration
+        yield "collector_last_run_timestamp_seconds", (name,), at
+
+
+def _sources(exporter: Exporter) -> Iterator[Sample]:
+    for name, status in exporter.statuses().items():
+        if status.up is None:
+            continue
+        yield "source_up", (name,), float(status.up)
+        yield "source_catching_up", (name,), float(status.catching_up)
+        if status.last_event is not None:
+            yield "source_last_event_timestamp_seconds", (name,), status.last_event
+        if name.partition("-log")[1]:
+            yield "source_unread_bytes", (name,), status.unread
+
+
+def _probes(exporter: Exporter) -> Iterator[Sample]:
+    for target, state in list(exporter.probes.states.items()):
+        last = state.last
+        yield "probe_status_code", target.labels, last.status
+        yield "probe_consecutive_failures", target.labels, state.failures
+        yield "probe_last_run_timestamp_seconds", target.labels, last.at
+        for phase, seconds in last.durations.items():
+            yield "probe_duration_seconds", (*target.labels, phase), seconds
+        if last.certificate_expiry is not None:
+            yield (
+                "probe_certificate_expiry_timestamp_seconds",
+                target.labels,
+                last.certificate_expiry,
+            )
+
+
+def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
+    environment = exporter.config.environment
+    hops = [(p.proxy, p.route.site, p.route.upstream) for p in backend.paths]
+    for proxy, site, upstream in hops or [("", "", next(iter(backend.upstreams), ""))]:
+        yield (
+            "backend_info",
+            (
+                backend.name, proxy, site, upstream, backend.manager, backend.unit,
+                backend.server, environment,
+            ),
+            1,
+        )  # fmt: skip
+    for upstream in backend.upstreams:
+        listening = any_listening(exporter.listeners, (upstream,))
+        if listening is not None:
+            yield "upstream_listening", (backend.name, upstream), float(listening)
+
+
+def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
+    evidence = exporter.evidence.get(backend.name)
+    if evidence is None or not backend.manager:
+        return
+    service = evidence.service
+    labels = (backend.name, backend.manager, backend.unit)
+    readable = backend.manager != "systemd" or exporter.bus.status.up
+    now = service.active if service is not None and readable else "unknown"
+    now = now.replace("-", "_") if now.replace("-", "_") in vocabulary.SERVICE_STATES else "unknown"
+    for state in vocabulary.SERVICE_STATES:
+        yield "service_state", (*labels, state), float(state == now)
+    ended = exporter.services.last_exits().get(backend.unit)
+    if ended is not None:
+        yield "service_last_exit_timestamp_seconds", (*labels, ended[1]), ended[0]
+    if backend.launch is not None:
+        yield "workers_target", (backend.name, backend.server), backend.workers
+        if service is not None and service.active == "active" and service.main_pid:
+            alive = count_workers(service.main_pid, backend.server, backend.workers)
+            if alive is not None:
+                yield "workers", (backend.name, backend.server), alive
+    for kind, at in exporter.dependencies.deployed(backend.name).items():
+        yield "deploy_last_timestamp_seconds", (backend.name, kind), at
+
+
+def _packages(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
+    report = exporter.dependencies.report(backend.name)
+    if report is None:
+        return
+    for verdict in vocabulary.NEXT_START_VERDICTS:
+        yield "next_start", (backend.name, verdict), float(verdict == report.verdict)
+    evidence = exporter.evidence.get(backend.name)
+    if evidence is not None:
+        hazards = risks.restart_hazards(evidence)
+        for trigger in vocabulary.RESTART_TRIGGERS:
+            yield "restart_hazard", (backend.name, trigger), float(trigger in hazards)
+    for kind in vocabulary.DRIFT_KINDS:
+        number = sum(1 for finding in report.findings if finding.kind == kind)
+        yield "dependency_drift", (backend.name, kind), number
+    seen: set[tuple[str, ...]] = set()
+    for finding in report.findings:
+        labels = (
+            backend.name,
+            finding.subject[:_TEXT_LIMIT],
+            finding.kind,
+            finding.declared[:_TEXT_LIMIT],
+            finding.installed[:_TEXT_LIMIT],
+        )
+        if labels not in seen and len(seen) < DRIFT_INFOS:
+            seen.add(labels)
+            yield "dependency_drift_info", labels, 1
+
+
+def _conclusions(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
+    verdict = exporter.verdicts.get(backend.name)
+    if verdict is None:
+        return
+    for cause in vocabulary.CAUSES:
+        active = cause == verdict.cause
+        yield "diagnosis", (backend.name, cause), float(active)
+        confidence = verdict.confidence if active else 0.0
+        yield "diagnosis_confidence_ratio", (backend.name, cause), confidence
+    if verdict.cause != "none":
+        subject = verdict.subject[:_TEXT_LIMIT]
+        yield "diagnosis_info", (backend.name, verdict.cause, subject), 1
+    found = {risk.risk for risk in exporter.risks.get(backend.name, ())}
+    for risk in vocabulary.RISKS:
+        yield "risk", (backend.name, risk), float(risk in found)

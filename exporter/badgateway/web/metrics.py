@@ -1,0 +1,88 @@
+"""Rendering for Prometheus: the catalogue filled with counters and states."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+    exposition,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from badgateway import catalogue
+from badgateway.exporter import Exporter
+from badgateway.web import gauges
+
+_GZIP_FROM: Final = 1024
+
+
+class _ExporterCollector(Collector):
+    """Fills the catalogue's families, freshly for each scrape."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self._exporter = exporter
+        self.consume = True
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family that has a series, in the catalogue's order."""
+        values: dict[str, list[tuple[tuple[str, ...], float]]] = {}
+        for name, series in self._exporter.counters.exposed(self.consume):
+            values[name] = list(series)
+        for name, labels, value in gauges.samples(self._exporter):
+            values.setdefault(name, []).append((labels, value))
+        for metric in catalogue.METRICS:
+            found = values.get(metric.name)
+            if found:
+                yield _family(metric, found)
+
+
+def _family(
+    metric: catalogue.Metric, series: Iterable[tuple[tuple[str, ...], float]]
+) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(catalogue.PREFIX + metric.name, metric.help, labels=metric.labels)
+    for labels, value in series:
+        family.add_metric([_clean(label) for label in labels], value)
+    return family
+
+
+def _clean(label: str) -> str:
+    """A label value is one printable line, whatever it was made of."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in label)
+
+
+class Renderer:
+    """Renders one exporter's metrics in the format a scraper asks for."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self._collector = _ExporterCollector(exporter)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self._collector)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def render(
+        self, headers: Mapping[str, str], consume: bool = True
+    ) -> tuple[bytes, dict[str, str]]:
+        """Return the body and its headers.
+
+        Args:
+            headers: the request's, names in lower case.
+            consume: False when this is no scrape, such as HEAD.
+        """
+        self._collector.consume = consume
+        encode: Callable[[CollectorRegistry], bytes]
+        encode, content_type = exposition.choose_encoder(headers.get("accept", ""))
+        body = encode(self._registry)
+        answer = {"content-type": content_type, "vary": "Accept, Accept-Encoding"}
+        if len(body) >= _GZIP_FROM and exposition.gzip_accepted(headers.get("accept-encoding", "")):
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            answer["content-encoding"] = "gzip"
+        return body, answer
