@@ -290,6 +290,8 @@ def _explain(message: str, root: yaml.Node, name: str) -> str:
         what = f"unknown key{hint} allowed: {', '.join(allowed)}" if hint else (
             f"unknown key; allowed: {', '.join(allowed)}"
         )  # fmt: skip
+    elif what.startswith("Invalid enum value"):
+        what += f"; allowed: {', '.join(_choices(steps))}"
     return f"{name}:{mark.line + 1}:{mark.column + 1}: {shown or 'the file'}: {what}"
 
 
@@ -313,19 +315,34 @@ def _locate(root: yaml.Node, steps: list[tuple[str, str]]) -> tuple[Any, str]:
 
 def _fields(steps: list[tuple[str, str]]) -> list[str]:
     """The keys allowed at a path."""
+    kind = _struct(steps)
+    return [field.encode_name for field in msgspec.structs.fields(kind)] if kind else []
+
+
+def _choices(steps: list[tuple[str, str]]) -> list[str]:
+    """The values allowed at a path."""
+    kind = _struct(steps[:-1])
+    for field in msgspec.structs.fields(kind) if kind else ():
+        if field.encode_name == steps[-1][0]:
+            return [str(value) for value in get_args(field.type)]
+    return []
+
+
+def _struct(steps: list[tuple[str, str]]) -> Any:
+    """The type of the mapping at a path, or None."""
     kind: Any = Config
     for key, _ in steps:
         if key:
-            kind = _struct_in(msgspec.structs.fields(kind), key)
+            fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+            found = fields.get(key)
+            kind = next(
+                (
+                    candidate
+                    for candidate in (found, *get_args(found))
+                    if isinstance(candidate, type) and issubclass(candidate, Struct)
+                ),
+                None,
+            )
             if kind is None:
-                return []
-    return [field.encode_name for field in msgspec.structs.fields(kind)]
-
-
-def _struct_in(fields: tuple[Any, ...], key: str) -> Any:
-    for field in fields:
-        if field.encode_name == key:
-            for candidate in (field.type, *get_args(field.type)):
-                if isinstance(candidate, type) and issubclass(candidate, Struct):
-                    return candidate
-    return None
+                return None
+    return kind

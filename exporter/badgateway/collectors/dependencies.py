@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from badgateway.packages.findings import Finding, Report, Target
-from badgateway.packages.scan import fingerprint, scan
+from badgateway.packages.scan import scan
+from badgateway.packages.watch import fingerprint
 from badgateway.topology.backends import Backend
 
 LOOK_SECONDS: Final = 1.0

@@ -79,8 +79,13 @@ class Evidence:
 
     @property
     def answered(self) -> bool:
-        """Whether the application itself answers its probe now."""
-        return any(p.target.vantage == "origin" and not p.failing for p in self.probes)
+        """Whether the application itself answers; what it did before its last start is no answer."""
+        service = self.service
+        oldest = max(service.started, service.exited) if service is not None else 0.0
+        return any(
+            probe.target.vantage == "origin" and not probe.failing and probe.last.at > oldest
+            for probe in self.probes
+        )
 
     @property
     def failing(self) -> bool:

@@ -8,7 +8,6 @@ chose stays inside ``request``, so typed decoding of the top level cannot be for
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -17,18 +16,11 @@ from badgateway.dialects import go_errors
 from badgateway.events import ClientAbort, Event, Line, Response, UpstreamFailure
 from badgateway.useragent import probe_token
 
-_REMEMBERED: Final = 2048
-"""Errors remembered until their access line comes; both are written within milliseconds."""
-
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class _Request(msgspec.Struct):
-    remote_ip: str = ""
-    remote_port: str = ""
-    method: str = ""
     host: str = ""
-    uri: str = ""
     headers: dict[str, Any] = {}
 
 
@@ -54,9 +46,6 @@ class Reader:
     """Reads Caddy's lines."""
 
     NAME: ClassVar[str] = "caddy"
-
-    def __init__(self) -> None:
-        self._failed: OrderedDict[tuple[str, ...], None] = OrderedDict()
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of JSON tells; None for anything else."""
@@ -85,9 +74,6 @@ class Reader:
         reason = go_errors.reason(entry.msg)
         if reason == go_errors.CLIENT_ABORT:
             return (ClientAbort(at, site, probe),)
-        self._failed[_identity(request)] = None
-        if len(self._failed) > _REMEMBERED:
-            self._failed.popitem(last=False)
         address = go_errors.upstream(entry.msg) or _text(entry.upstream)
         return (UpstreamFailure(at, reason, status, site, address, entry.msg[:300], probe),)
 
@@ -95,7 +81,6 @@ class Reader:
         request = entry.request or _Request()
         site, probe = _site(request), _probe(request)
         status = _status(entry.status)
-        failed = self._failed.pop(_identity(request), self) is None
         if status in (0, _CLIENT_CLOSED_REQUEST):
             # 2.6 writes status 0 for a client that left, 2.11 writes 499
             return (ClientAbort(at, site, probe),)
@@ -104,7 +89,7 @@ class Reader:
         duration = float(entry.duration) if isinstance(entry.duration, int | float) else None
         origin = None
         if status >= 500:
-            origin = "upstream" if failed else _origin(entry, status)
+            origin = _origin(entry, status)
         return (Response(at, status, site, origin, duration, _text(entry.upstream), probe),)
 
     def _aborted(self, entry: _Entry, at: float) -> tuple[Event, ...]:
@@ -126,21 +111,20 @@ class Reader:
         )  # fmt: skip
 
 
-def _origin(entry: _Entry, status: int) -> str:
-    """Who made a 5xx that no error line explains."""
+def _origin(entry: _Entry, status: int) -> str | None:
+    """Who made a 5xx, as far as its access line tells; None when it does not.
+
+    With ``log_append`` of ``upstream_status`` and ``upstream_retries`` it tells for sure. Without,
+    only an answer that bears another server's name is known to be the application's.
+    """
     if entry.upstream_status is not msgspec.UNSET:
         if entry.upstream_status == status:
             return "application"
-        if entry.upstream:
-            return "upstream"
-        return "proxy"
+        return "upstream" if entry.upstream or entry.upstream_retries is not None else "proxy"
     headers = entry.resp_headers or {}
-    servers = [str(name) for name in headers.get("Server") or [] if name != "Caddy"]
-    return "application" if servers or "Via" in headers else "proxy"
-
-
-def _identity(request: _Request) -> tuple[str, ...]:
-    return (request.remote_ip, request.remote_port, request.method, request.uri[:500])
+    servers = headers.get("Server")
+    others = isinstance(servers, list) and any(name != "Caddy" for name in servers)
+    return "application" if others or "Via" in headers else None
 
 
 def _site(request: _Request) -> str | None:

@@ -24,12 +24,13 @@ class MissingModule(msgspec.Struct, frozen=True):
     """What a module that was not found belongs to.
 
     Attributes:
-        kind: ``dependency``, or ``own_module`` of the project (misspelt, moved or not deployed).
+        kind: ``dependency``, ``own_module`` of the project (misspelt, moved or not deployed), or
+            ``standard_module`` that this version of Python does not have.
         module: the import name asked about.
-        distribution: canonical name; empty for an own module.
+        distribution: canonical name; empty unless it is a dependency.
         basis: how the distribution is known: ``installed`` (its files are gone), ``remembered``,
             ``declared``, ``required``, ``known``, ``similar`` (by likeness of the names) or
-            ``guess`` (the import name itself); empty for an own module.
+            ``guess`` (the import name itself).
         declared: specifier, ``url``, or empty when not declared.
         declared_in: file name, empty when not declared.
         required_by: installed distributions that require it.
@@ -37,7 +38,7 @@ class MissingModule(msgspec.Struct, frozen=True):
         similar: the project's own module that the name resembles, or empty.
     """
 
-    kind: Literal["dependency", "own_module"]
+    kind: Literal["dependency", "own_module", "standard_module"]
     module: str
     distribution: str = ""
     basis: str = ""
@@ -60,9 +61,11 @@ def classify_missing(
         return MissingModule("own_module", module, similar=top if top != module else "")
     distribution, basis = _distribution(module, report, remembered or {})
     in_use = distribution in report.declared or distribution in report.required_by
-    if basis in ("guess", "known") and not in_use:
+    if basis == "guess" and not in_use:
+        if top in KNOWN_STANDARD:
+            return MissingModule("standard_module", module)
         close = difflib.get_close_matches(top, report.first_party, 1, SIMILARITY)
-        if close and basis == "guess":
+        if close:
             return MissingModule("own_module", module, similar=close[0])
     return MissingModule(
         "dependency",
@@ -76,9 +79,7 @@ def classify_missing(
     )
 
 
-def _distribution(
-    module: str, report: Report, remembered: Mapping[str, str]
-) -> tuple[str, str]:
+def _distribution(module: str, report: Report, remembered: Mapping[str, str]) -> tuple[str, str]:
     prefixes = list(_prefixes(module))
     for known, basis in ((report.providers, "installed"), (remembered, "remembered")):
         for prefix in prefixes:
@@ -91,15 +92,15 @@ def _distribution(
             if name in names and name not in report.installed:
                 return name, basis
     for prefix in prefixes:
-        for names, _ in (*asked_for, (CANDIDATES, "")):
-            for candidate in CANDIDATES.get(prefix, ()):
-                if candidate in names or names is CANDIDATES:
-                    return candidate, "known"
+        candidates = CANDIDATES.get(prefix, ())
+        chosen = [c for names, _ in asked_for for c in candidates if c in names]
+        for candidate in (*chosen, *candidates):
+            return candidate, "known"
     top = squash(module.partition(".")[0])
     for names, _ in asked_for:
-        for name in sorted(names):
-            if name not in report.installed and top in spellings(name):
-                return name, "similar"
+        for required in sorted(names):
+            if required not in report.installed and top in spellings(required):
+                return required, "similar"
     return canonicalize_name(module.partition(".")[0]), "guess"
 
 
@@ -123,8 +124,3 @@ def spellings(distribution: str) -> set[str]:
     for suffix in _SUFFIXES:
         names |= {n.removesuffix(suffix) for n in names}
     return {squash(name) for name in names if len(name) > 1}
-
-
-def is_standard(module: str) -> bool:
-    """Return whether some Python 3 has ``module`` in its standard library."""
-    return module.partition(".")[0] in KNOWN_STANDARD

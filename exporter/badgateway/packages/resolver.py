@@ -36,7 +36,9 @@ KNOWN_STANDARD: Final = frozenset(sys.stdlib_module_names) | _ADDED.keys() | _RE
 def standard_library(minor: int) -> frozenset[str]:
     """Return the top-level names of Python 3.``minor``'s standard library."""
     return frozenset(
-        name for name in KNOWN_STANDARD if _ADDED.get(name, 0) <= minor < _REMOVED.get(name, minor + 1)
+        name
+        for name in KNOWN_STANDARD
+        if _ADDED.get(name, 0) <= minor < _REMOVED.get(name, minor + 1)
     )
 
 

@@ -128,7 +128,8 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
         state = {"ok": "ok", "will_fail": "warning", "may_fail": "warning"}.get(
             report.verdict, "unknown"
         )
-        grave = [f.message for f in report.findings if f.severity in ("fatal", "high")]
+        worst = report.findings[0].severity if report.findings else ""
+        grave = [f.message for f in report.findings if f.severity == worst in ("fatal", "high")]
         words = f"next start: {report.verdict.replace('_', ' ')}"
         text = "; ".join([words, *(grave[:3] or ([report.problem] if report.problem else []))])
         hops.append(Hop("packages", report.virtualenv or report.project, state, text))

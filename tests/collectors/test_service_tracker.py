@@ -1,0 +1,117 @@
+"""What systemd's signals say, on signals recorded from systemd 252 (tests/corpus/systemd)."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from badgateway.collectors.service_tracker import Exited, Known, ServiceTracker, Started
+
+SIGNALS = [
+    json.loads(line)
+    for line in (Path(__file__).parents[1] / "corpus/systemd/signals.jsonl")
+    .read_text()
+    .splitlines()
+]
+
+
+def replay(unit: str, tracker: ServiceTracker | None = None) -> Counter[tuple[str, str]]:
+    tracker = tracker or ServiceTracker("boot", Known(boot="boot"))
+    happened: Counter[tuple[str, str]] = Counter()
+    for signal in SIGNALS:
+        if signal["unit"] == unit:
+            for event in tracker.change(signal["ch"]):
+                happened[type(event).__name__, event.reason] += 1
+    return happened
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        # restarted by systemd four times, then stopped by hand
+        ("w-crash", {("Exited", "exit_code"): 4, ("Started", "exit_code"): 4,
+                     ("Exited", "manual"): 1}),
+        # five runs, four restarts, and one refused start, which systemd's own counter counts
+        ("w-limit", {("Exited", "exit_code"): 5, ("Started", "exit_code"): 4,
+                     ("Exited", "start_limit"): 1}),
+        ("w-noexec", {("Exited", "exec_failed"): 5, ("Started", "exec_failed"): 4,
+                      ("Exited", "start_limit"): 1}),
+        ("w-okexit-always", {("Exited", "clean_exit"): 3, ("Started", "clean_exit"): 3,
+                             ("Exited", "manual"): 1}),
+        ("w-okexit-onfail", {("Exited", "clean_exit"): 1}),
+        ("w-segv", {("Exited", "signal"): 1}),
+        ("w-abrtcore", {("Exited", "core_dump"): 1}),
+        ("w-watchdog", {("Exited", "watchdog"): 2, ("Started", "watchdog"): 2,
+                        ("Exited", "manual"): 1}),
+        ("w-badcwd", {("Exited", "exec_failed"): 1}),
+        ("w-baduser", {("Exited", "exec_failed"): 1}),
+        ("w-badenvfile", {("Exited", "resources"): 1}),
+        ("w-starttimeout", {("Exited", "start_timeout"): 1}),
+        ("w-stoptimeout", {("Exited", "stop_timeout"): 1}),
+        ("w-runtimemax", {("Exited", "runtime_limit"): 1}),
+    ],
+)  # fmt: skip
+def test_a_recorded_life_is_told_as_it_was(unit: str, expected: dict[tuple[str, str], int]) -> None:
+    assert replay(f"{unit}.service") == expected
+
+
+def running(invocation: str, restarts: int = 0, exited: int = 0) -> dict[str, object]:
+    return {
+        "ActiveState": "active", "SubState": "running", "Result": "success", "MainPID": 10,
+        "NRestarts": restarts, "InvocationID": bytes.fromhex(invocation * 16),
+        "ExecMainStartTimestamp": 1_000_000_000_000_000, "ExecMainExitTimestamp": exited,
+    }  # fmt: skip
+
+
+def test_the_first_sight_of_a_unit_is_no_start() -> None:
+    assert ServiceTracker("boot").look(running("aa", restarts=5)) == []
+
+
+def test_restarts_while_nobody_looked_are_counted_once_each() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa", restarts=2))
+    after = ServiceTracker("boot", before.known)
+    starts = [e for e in after.look(running("bb", restarts=5)) if isinstance(e, Started)]
+    assert [(e.automatic, e.missed) for e in starts] == [(True, True)] * 3
+
+
+def test_a_manual_restart_while_nobody_looked_is_counted_with_those_after_it() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa", restarts=7))
+    after = ServiceTracker("boot", before.known)
+    starts = [e for e in after.look(running("bb", restarts=2)) if isinstance(e, Started)]
+    assert [e.reason for e in starts] == ["manual", "unknown", "unknown"]
+
+
+def test_the_same_run_seen_again_is_nothing() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa"))
+    assert ServiceTracker("boot", before.known).look(running("aa")) == []
+
+
+def test_the_first_start_after_a_boot_is_the_boots() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa", restarts=3))
+    (start,) = ServiceTracker("another", before.known).look(running("bb"))
+    assert start.reason == "host_boot"
+
+
+def test_reset_failed_while_it_runs_is_no_start() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look(running("aa", restarts=4))
+    assert tracker.change({"NRestarts": 0}) == []
+
+
+def test_an_end_is_told_once_though_signals_repeat() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look(running("aa"))
+    ended = {
+        "MainPID": 0, "Result": "exit-code", "ExecMainStatus": 7, "ExecMainCode": 1,
+        "ExecMainExitTimestamp": 1_000_000_100_000_000,
+    }  # fmt: skip
+    (exit_,) = tracker.change(ended)
+    assert isinstance(exit_, Exited)
+    assert (exit_.reason, exit_.status, exit_.at) == ("exit_code", 7, 1_000_000_100.0)
+    assert tracker.change({"ActiveState": "failed", "SubState": "failed"}) == []
+    assert tracker.change(ended) == []
