@@ -79,7 +79,7 @@ class Evidence:
 
     @property
     def answered(self) -> bool:
-        """Whether the application itself answers; what it did before its last start is no answer."""
+        """Whether the application answers; what it did before its last start is no answer."""
         service = self.service
         oldest = max(service.started, service.exited) if service is not None else 0.0
         return any(

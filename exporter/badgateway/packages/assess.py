@@ -80,7 +80,7 @@ def assess(target: Target, seconds: float = SECONDS) -> Report:
         markers,
         present,
         declaration,
-        users(closure, report) if closure else {},
+        users(closure, report, target.remembered) if closure else {},
         fixes(target, environment, declaration, present),
     )
     report = judge(

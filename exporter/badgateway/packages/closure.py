@@ -212,9 +212,10 @@ class Walker:
         if source.error:
             self._note_error(module, location.file, source.error, level, edge, own)
             return False
-        if source.unknown_paths:
+        line = source.unknown_paths or (source.unknown_later if own else 0)
+        if line:
             if own:
-                place = f"{module}:{source.unknown_paths}"
+                place = f"{module}:{line}"
                 self.result.uncertain = self.result.uncertain or (
                     f"{place} changes sys.path in a way that cannot be followed"
                 )

@@ -27,6 +27,7 @@ class Target(msgspec.Struct, frozen=True):
         directory: where the program is started; empty for the project.
         home: the service's home directory, where such a Python looks too.
         installs: the start command installs what is missing by itself.
+        remembered: import name → distribution, from an earlier report's ``providers``.
         cache: file that remembers parsed sources between scans; None for no memory.
     """
 
@@ -43,6 +44,7 @@ class Target(msgspec.Struct, frozen=True):
     directory: str = ""
     home: str = ""
     installs: bool = False
+    remembered: dict[str, str] = {}
     cache: str | None = None
 
 

@@ -47,7 +47,7 @@ class Doubts:
         return ""
 
 
-def users(closure: Closure, report: Report) -> Mapping[str, Edge]:
+def users(closure: Closure, report: Report, remembered: Mapping[str, str]) -> Mapping[str, Edge]:
     """Return distribution → the own module that imports it without a guard, where nothing is.
 
     A directory without any module in it counts as nothing: that is what an uninstall leaves.
@@ -56,7 +56,7 @@ def users(closure: Closure, report: Report) -> Mapping[str, Edge]:
     for module, edge in closure.used.items():
         location = closure.modules.get(module)
         if location is None or location.kind is Kind.NAMESPACE:
-            missing = classify_missing(module, report)
+            missing = classify_missing(module, report, remembered, edge.importer)
             if missing.kind == "dependency":
                 found.setdefault(missing.distribution, edge)
     return found
@@ -68,10 +68,11 @@ def check_imports(
     """Return a finding for each distribution or own module missing, and what is in doubt."""
     findings: dict[str, Finding] = {}
     problems: list[str] = []
+    remembered = evidence.target.remembered
     for module, edge in closure.missing.items():
         if edge.importer.partition(".")[0] in closure.lenient:
             continue
-        missing = classify_missing(module, report)
+        missing = classify_missing(module, report, remembered, edge.importer)
         doubt = doubts.about(missing, report, evidence)
         if doubt:
             problems.append(f"{module} is not found, but {doubt}")

@@ -63,6 +63,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
         opaque: it changes how modules are found, so that its submodules cannot be told.
         paths: directories that it adds to ``sys.path``; relative ones to where it is started.
         unknown_paths: line at which it changes ``sys.path`` in a way that cannot be followed; 0.
+        unknown_later: likewise, of a change inside a function.
         error: why it has no imports: ``syntax:LINE:MESSAGE`` or another reason; else empty.
     """
 
@@ -72,6 +73,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     opaque: bool = False
     paths: tuple[str, ...] = ()
     unknown_paths: int = 0
+    unknown_later: int = 0
     error: str = ""
 
 
@@ -107,10 +109,10 @@ def parse(content: bytes, path: str, minor: tuple[int, int], *, main: bool = Fal
         names, open_names = (
             bound_names(tree, content) if path.endswith("__init__.py") else ([], False)
         )
-        paths, unknown = (
+        paths, unknown, later = (
             path_changes(tree, path)
             if b"sys.path" in content or b"addsitedir" in content
-            else ((), 0)
+            else ((), 0, 0)
         )
     except SyntaxError as error:
         return Source(error=f"syntax:{error.lineno or 0}:{error.msg}")
@@ -125,6 +127,7 @@ def parse(content: bytes, path: str, minor: tuple[int, int], *, main: bool = Fal
         any(mark in content for mark in _OPAQUE),
         paths,
         unknown,
+        later,
     )
 
 

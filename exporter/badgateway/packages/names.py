@@ -50,16 +50,22 @@ class MissingModule(msgspec.Struct, frozen=True):
 
 
 def classify_missing(
-    module: str, report: Report, remembered: Mapping[str, str] | None = None
+    module: str,
+    report: Report,
+    remembered: Mapping[str, str] | None = None,
+    importer: str = "",
 ) -> MissingModule:
     """Say what ``module`` (dotted, as in ``No module named 'x.y'``) belongs to.
 
-    ``remembered`` are the providers of an earlier report, of when everything was installed.
+    ``remembered`` are the providers of an earlier report, of when everything was installed;
+    ``importer`` is the module that imports it, where known.
     """
     top = module.partition(".")[0]
     if top in report.first_party or not module:
         return MissingModule("own_module", module, similar=top if top != module else "")
     distribution, basis = _distribution(module, report, remembered or {})
+    if basis in ("guess", "similar") and (needed := _only_absent(importer, report)):
+        distribution, basis = needed, "required"
     in_use = distribution in report.declared or distribution in report.required_by
     if basis == "guess" and not in_use:
         if top in KNOWN_STANDARD:
@@ -92,7 +98,8 @@ def _distribution(module: str, report: Report, remembered: Mapping[str, str]) ->
             if name in names and name not in report.installed:
                 return name, basis
     for prefix in prefixes:
-        candidates = CANDIDATES.get(prefix, ())
+        # One that is installed has other modules: this is not among what it provides.
+        candidates = [c for c in CANDIDATES.get(prefix, ()) if c not in report.installed]
         chosen = [c for names, _ in asked_for for c in candidates if c in names]
         for candidate in (*chosen, *candidates):
             return candidate, "known"
@@ -102,6 +109,17 @@ def _distribution(module: str, report: Report, remembered: Mapping[str, str]) ->
             if required not in report.installed and top in spellings(required):
                 return required, "similar"
     return canonicalize_name(module.partition(".")[0]), "guess"
+
+
+def _only_absent(importer: str, report: Report) -> str:
+    """Return what the importer's distribution requires, if just one of that is not installed."""
+    owner = next((report.providers[p] for p in _prefixes(importer) if p in report.providers), "")
+    absent = [
+        name
+        for name, by in report.required_by.items()
+        if owner and owner in by and name not in report.installed
+    ]
+    return absent[0] if len(absent) == 1 else ""
 
 
 def _prefixes(module: str) -> Iterator[str]:

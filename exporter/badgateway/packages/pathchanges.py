@@ -15,26 +15,32 @@ _JOIN: Final = {"os.path.join", "join"}
 _WORKING: Final = {"os.getcwd", "getcwd", "Path.cwd", "pathlib.Path.cwd"}
 
 
-def path_changes(tree: ast.Module, file: str) -> tuple[tuple[str, ...], int]:
-    """Return directories added to ``sys.path``, and the line of the first change not followed.
+def path_changes(tree: ast.Module, file: str) -> tuple[tuple[str, ...], int, int]:
+    """Return directories added to ``sys.path``, and where that could not be followed.
 
-    ``file`` stands for ``__file__``. Changes anywhere in the file count, in functions too: they
-    may be called while it loads. 0 means that every change was followed.
+    ``file`` stands for ``__file__``. The lines are those of the first change not followed: of
+    those that run with the module, and of those in functions, which may be called then too.
+    0 means that there is none.
     """
     values: dict[str, ast.expr] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             values[statement.targets[0].id] = statement.value
     added: list[str] = []
-    unknown = 0
-    for node in ast.walk(tree):
+    unknown = [0, 0]
+    stack: list[tuple[ast.AST, bool]] = [(node, False) for node in tree.body]
+    while stack:
+        node, inside = stack.pop()
         for expression in _added(node):
             path = evaluate(expression, file, values) if expression else None
             if path is not None:
                 added.append(path)
-            elif not unknown:
-                unknown = getattr(node, "lineno", 1)
-    return tuple(dict.fromkeys(added)), unknown
+            else:
+                line = getattr(node, "lineno", 1)
+                unknown[inside] = min(unknown[inside] or line, line)
+        inside |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        stack += [(child, inside) for child in ast.iter_child_nodes(node)]
+    return tuple(dict.fromkeys(added)), unknown[0], unknown[1]
 
 
 def _added(node: ast.AST) -> list[ast.expr | None]:

@@ -10,12 +10,14 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from badgateway import __version__
 from badgateway.topology import caddy
 from badgateway.topology.adapter import AdapterError, adapt_caddyfile
 from badgateway.topology.caddy import Route
 
 DEFAULT_ADMIN: Final = "http://localhost:2019"
 _SECONDS: Final = 2.0
+_HEADERS: Final = {"User-Agent": f"badgateway/{__version__}"}
 _ANSWER_LIMIT: Final = 32 * 1024 * 1024
 
 
@@ -91,7 +93,7 @@ async def _ask(admin: str) -> dict[str, Any]:
     transport = httpx.AsyncHTTPTransport(uds=socket, trust_env=False)
     async with (
         httpx.AsyncClient(transport=transport, timeout=_SECONDS, trust_env=False) as client,
-        client.stream("GET", f"{url}/config/") as response,
+        client.stream("GET", f"{url}/config/", headers=_HEADERS) as response,
     ):
         response.raise_for_status()
         body = b""

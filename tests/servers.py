@@ -1,0 +1,127 @@
+"""The exporter as a process of its own, and scraping it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class ExporterProcess:
+    """`badgateway serve` on a port of its own; a context manager."""
+
+    def __init__(self, directory: Path, config: str = "", port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "exporter.log"
+        self._config = directory / "badgateway.yml"
+        self._config.write_text(config)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> ExporterProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(signal.SIGKILL)
+
+    def start(self, wait: float = 15.0) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "badgateway", "serve",
+                    f"--config.file={self._config}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                    f"--storage.path={self.directory / 'state'}",
+                ],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{self.url}/-/healthy", trust_env=False).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"the exporter does not answer:\n{self.log.read_text()}")
+
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        assert self._process is not None
+        return self._process.pid
+
+    def end(self, number: int = signal.SIGTERM, wait: float = 10.0) -> int:
+        """Send a signal and return the exit status."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            os.kill(self._process.pid, number)
+        status = self._process.wait(wait)
+        self._process = None
+        return status
+
+    def scrape(self) -> dict[Series, float]:
+        """Return every sample of one scrape.
+
+        Raises:
+            httpx.HTTPError: it does not answer now.
+        """
+        text = httpx.get(f"{self.url}/metrics", trust_env=False, timeout=5).text
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of the series of a metric that bear these labels."""
+        return sum(
+            value
+            for (metric, found), value in self.scrape().items()
+            if metric == f"badgateway_{name}" and labels.items() <= dict(found).items()
+        )
+
+    def wait_for(self, name: str, value: float, seconds: float = 15.0, **labels: str) -> float:
+        """Wait until the sum is ``value``; return how long it took.
+
+        Raises:
+            AssertionError: it was not within ``seconds``.
+        """
+        begun = time.monotonic()
+        found = float("nan")
+        while time.monotonic() - begun < seconds:
+            found = self.total(name, **labels)
+            if found == value:
+                return time.monotonic() - begun
+            time.sleep(0.05)
+        raise AssertionError(
+            f"{name}{labels} is {found}, not {value}, after {seconds} s\n{self.log.read_text()}"
+        )
+
+
+def is_counter(series: Series) -> bool:
+    """Whether a series must never step back."""
+    return series[0].startswith("badgateway_") and series[0].endswith("_total")

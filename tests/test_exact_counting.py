@@ -1,0 +1,201 @@
+"""Counting is exact: whatever is killed, rotated or cut, nothing is lost and nothing doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers import ExporterProcess, Series, is_counter
+
+CONFIG = """
+discovery: {{enabled: false}}
+probes: {{default: false}}
+backends:
+  - name: api
+    upstreams: ["127.0.0.1:9"]
+proxies:
+  - name: web
+    kind: caddy
+    admin: ""
+    config: {config}
+    logs: [{{file: {log}}}]
+"""
+
+CADDY = {
+    "apps": {"http": {"servers": {"s": {"listen": [":9"], "routes": [
+        {"match": [{"host": ["example.test"]}],
+         "handle": [{"handler": "reverse_proxy", "upstreams": [{"dial": "127.0.0.1:9"}]}]}
+    ]}}}}
+}  # fmt: skip
+
+
+def failure(number: int) -> bytes:
+    return (
+        json.dumps(
+            {
+                "level": "error", "ts": time.time(), "logger": "http.log.error",
+                "msg": "dial tcp 127.0.0.1:9: connect: connection refused",
+                "request": {"host": "example.test", "uri": f"/{number}", "headers": {}},
+                "status": 502, "err_trace": "reverseproxy.statusError (x.go:1)",
+            }
+        )
+        + "\n"
+    ).encode()  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "caddy.json").write_text(json.dumps(CADDY))
+    (tmp_path / "caddy.log").write_bytes(b"")
+    return tmp_path
+
+
+def exporter(place: Path) -> ExporterProcess:
+    return ExporterProcess(
+        place, CONFIG.format(config=place / "caddy.json", log=place / "caddy.log")
+    )
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def test_a_line_is_counted_within_a_second(place: Path) -> None:
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        begun = time.monotonic()
+        append(place / "caddy.log", failure(1))
+        running.wait_for("upstream_failures_total", 1, reason="connect_refused")
+        assert time.monotonic() - begun < 1.0
+
+
+def test_series_known_from_the_configuration_are_zero_at_first(place: Path) -> None:
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        assert running.total("upstream_failures_total", upstream="127.0.0.1:9") == 0
+        names = {dict(labels)["reason"] for (name, labels) in running.scrape()
+                 if name == "badgateway_upstream_failures_total"}  # fmt: skip
+        assert "connect_refused" in names
+
+
+def test_lines_of_before_the_first_start_are_evidence_and_not_counted(place: Path) -> None:
+    append(place / "caddy.log", failure(1) * 5)
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        append(place / "caddy.log", failure(2))
+        running.wait_for("upstream_failures_total", 1)
+        answer = httpx.get(f"{running.url}/api/v1/diagnosis", trust_env=False).json()
+        assert [b["backend"] for b in answer["backends"]] == ["api"]
+
+
+def test_lines_of_an_absence_are_counted_once(place: Path) -> None:
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        append(place / "caddy.log", failure(1) * 3)
+        running.wait_for("upstream_failures_total", 3)
+        running.end(signal.SIGKILL)
+        append(place / "caddy.log", failure(2) * 4)
+        running.start()
+        running.wait_for("upstream_failures_total", 7)
+        time.sleep(0.5)
+        assert running.total("upstream_failures_total") == 7
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["watching", "away"])
+def test_rotation_by_rename_loses_nothing(place: Path, away: bool) -> None:
+    log = place / "caddy.log"
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        append(log, failure(1) * 2)
+        running.wait_for("upstream_failures_total", 2)
+        if away:
+            running.end(signal.SIGKILL)
+        append(log, failure(2) * 3)
+        log.rename(place / "caddy.log.1")
+        append(place / "caddy.log.1", failure(3))
+        append(log, failure(4) * 5)
+        if away:
+            running.start()
+        running.wait_for("upstream_failures_total", 11)
+        assert running.total("source_gaps_total") == 0
+
+
+def test_truncation_is_told_as_a_gap(place: Path) -> None:
+    log = place / "caddy.log"
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        append(log, failure(1) * 3)
+        running.wait_for("upstream_failures_total", 3)
+        os.truncate(log, 0)
+        append(log, failure(2))
+        running.wait_for("upstream_failures_total", 4)
+        assert running.total("source_gaps_total", source="web-log") == 1
+
+
+def test_half_a_line_waits_for_its_other_half(place: Path) -> None:
+    line = failure(1)
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        append(place / "caddy.log", line[:40])
+        time.sleep(0.7)
+        running.end(signal.SIGKILL)
+        running.start()
+        append(place / "caddy.log", line[40:])
+        running.wait_for("upstream_failures_total", 1)
+
+
+def test_under_random_kills_no_series_steps_back_and_none_is_lost(place: Path) -> None:
+    log = place / "caddy.log"
+    chance = random.Random(7)
+    written, ending = 0, threading.Event()
+
+    def write() -> None:
+        nonlocal written
+        while not ending.is_set():
+            line = failure(written)
+            cut = chance.randrange(1, len(line))
+            append(log, line[:cut])
+            time.sleep(0.005)
+            append(log, line[cut:])
+            written += 1
+            if written % 150 == 0:
+                log.rename(place / f"caddy.log.{written}")
+            time.sleep(0.01)
+
+    with exporter(place) as running:
+        running.wait_for("source_up", 1, source="web-log")
+        writer = threading.Thread(target=write)
+        writer.start()
+        last: dict[Series, float] = {}
+        scrapes = 0
+        try:
+            for _ in range(10):
+                until = time.monotonic() + chance.uniform(0.3, 1.2)
+                while time.monotonic() < until:
+                    now = running.scrape()
+                    for series, value in last.items():
+                        if is_counter(series):
+                            assert series in now, f"{series} was lost"
+                            assert now[series] >= value, f"{series} stepped back"
+                    last |= now
+                    scrapes += 1
+                    time.sleep(0.2)
+                running.end(signal.SIGKILL)
+                time.sleep(chance.uniform(0, 0.3))
+                running.start()
+        finally:
+            ending.set()
+            writer.join()
+        running.wait_for("upstream_failures_total", written, 20, reason="connect_refused")
+        assert scrapes > 15
+        assert written > 200
+        assert running.total("source_gaps_total") == 0
