@@ -135,7 +135,9 @@ class Exporter:
         targets = probe_targets(self.config, self.paths)
         while time.monotonic() < deadline:
             await asyncio.sleep(0.1)
-            probed = len(self.probes.states) >= len(targets)
+            probes = self.probes.states.values()
+            # one failed probe may be chance
+            probed = len(probes) >= len(targets) and all(s.failures != 1 for s in probes)
             scanned = all(
                 self.dependencies.report(b.name) is not None
                 for b in self.paths.backends
@@ -264,7 +266,8 @@ class Exporter:
             await asyncio.sleep(DIAGNOSE_SECONDS)
 
     def _conclude(self) -> None:
-        states = self.services.states()
+        # what systemd no longer tells is not known any more
+        states = self.services.states() if self.bus.status.up else {}
         problems = {name: s.problem for name, s in self.statuses().items() if s.up is False}
         for backend in self.paths.backends:
             found = self._evidence(backend, states, problems)
@@ -373,8 +376,9 @@ class _Timed:
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> bool:
         if kind is not None and not issubclass(kind, Exception):
             return False
+        before = self._runs.get(self._name)
         self._runs[self._name] = (kind is None, time.monotonic() - self._begun, time.time())
-        if error is not None:
+        if error is not None and (before is None or before[0]):
             log.error("%s failed: %r", self._name, error, exc_info=error)
         return True
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from badgateway import config as settings
 from badgateway.cli import common
 from badgateway.exporter import Exporter
 from badgateway.web.answers import Answer, BackendAnswer, Conclusion, answer
@@ -74,7 +75,9 @@ def _ask(url: str | None) -> Answer | None:
 
 async def _look(config_file: Path | None) -> Answer:
     """Look at this host once."""
-    exporter = Exporter(common.read_config(config_file), None)
+    config = common.read_config(config_file)
+    often = msgspec.structs.replace(config.probes, interval=settings.Duration(1))
+    exporter = Exporter(msgspec.structs.replace(config, probes=often), None)
     await exporter.start()
     try:
         await exporter.settle(_LOOK_SECONDS)

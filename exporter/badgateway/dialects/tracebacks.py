@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from badgateway.redaction import redacted
+
 _HEADER: Final = "Traceback (most recent call last):"
 _FRAME: Final = re.compile(r'^ +File "([^"]{1,400})", line (\d+)(?:, in (\S+))?')
 _LAST: Final = re.compile(r"^([A-Za-z_][\w.]{0,200})(?:: (.*))?$", re.S)
@@ -62,7 +64,7 @@ class Collector:
         last = _LAST.match(text)
         if not last:
             return False
-        message = (last[2] or "")[:MESSAGE_KEPT]
+        message = redacted(last[2] or "")[:MESSAGE_KEPT]
         missing = _MODULE.match(message)
         return Traceback(
             last[1].rpartition(".")[2], message, files, missing[1] if missing else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,14 +41,26 @@ class Status:
         problem: why it cannot be read and what would help; empty when it can.
         last_event: time of the last line or event read, seconds since the epoch.
         unread: bytes not read yet.
-        catching_up: True while lines from an absence are being read.
     """
 
     up: bool | None = None
     problem: str = ""
     last_event: float | None = None
     unread: int = 0
-    catching_up: bool = False
+    _behind_until: float = 0.0
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether lines from an absence are being read, or were a moment ago.
+
+        It stays true until every scrape has had the chance to see it: alerts on what logs tell
+        are held back by it.
+        """
+        return time.time() < self._behind_until
+
+    def behind(self) -> None:
+        """Note that lines from an absence were just counted."""
+        self._behind_until = time.time() + STALE_SECONDS
 
     def ok(self) -> None:
         """Note that the source can be read."""

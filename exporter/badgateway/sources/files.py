@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from badgateway.events import LINE_LIMIT, Batch, Line
-from badgateway.sources import Position, Stopped, ThreadedSource, log
+from badgateway.sources import STALE_SECONDS, Position, Stopped, ThreadedSource, log
 
 _CHUNK: Final = 256 * 1024
 _EVIDENCE_BYTES: Final = 1024 * 1024
@@ -31,6 +31,7 @@ class FileSource(ThreadedSource):
         super().__init__(name)
         self._path = path
         self._unit = unit
+        self._away = False
 
     def read(self, position: Position | None) -> Position | None:
         """Read until stopped or the file is gone; see ``ThreadedSource.read``."""
@@ -42,6 +43,8 @@ class FileSource(ThreadedSource):
             return position
         gap = ""
         if position is not None:
+            # what was written meanwhile is of the past, however long that was
+            self._away = time.time() - float(position.get("at", 0)) > STALE_SECONDS
             descriptor, position, gap = self._resume(descriptor, position)
         while True:
             try:
@@ -75,6 +78,7 @@ class FileSource(ThreadedSource):
         begin = max(0, counted_from - _EVIDENCE_BYTES)
         self.status.ok()
         offset = self._drain(descriptor, begin, counted_from, gap=gap, fresh=True)
+        self._away = False
         while True:
             self.stopping.wait(POLL_SECONDS)
             if self.stopping.is_set():
@@ -131,6 +135,8 @@ class FileSource(ThreadedSource):
         lines = tuple(_lines(data, now, self.name, self._unit))
         if lines:
             self.status.last_event = now
+            if counted and self._away:
+                self.status.behind()
         self.status.unread = max(0, os.fstat(descriptor).st_size - offset)
         position = _position(descriptor, offset) if counted else None
         self.deliver(Batch(self.name, lines, counted, position, gap, fresh))
@@ -158,6 +164,7 @@ def _position(descriptor: int, offset: int) -> dict[str, Any]:
         "offset": offset,
         "length": length,
         "head": _head(descriptor, length),
+        "at": time.time(),
     }
 
 

@@ -135,7 +135,6 @@ class JournalSource(ThreadedSource):
                 fresh = False
             if self._changed.is_set():
                 break
-            self.status.catching_up = False
             reader.wait(WAIT_SECONDS)
         return position
 
@@ -146,7 +145,8 @@ class JournalSource(ThreadedSource):
         counted = position is not None
         if lines:
             self.status.last_event = lines[-1].at
-            self.status.catching_up = counted and time.time() - lines[-1].at > STALE_SECONDS
+            if counted and time.time() - lines[0].at > STALE_SECONDS:
+                self.status.behind()
         self.deliver(Batch(self.name, tuple(lines), counted, position, gap=gap, fresh=fresh))
 
 

@@ -10,6 +10,7 @@ from badgateway.collectors.probes import State
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import RiskFound, Verdict
 from badgateway.exporter import Exporter
+from badgateway.redaction import redacted
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -108,13 +109,13 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
     for vantage in ("edge", "proxy"):
         for probe in evidence.probes:
             if probe.target.vantage == vantage:
-                hops.append(Hop(vantage, probe.target.url, *_probe(probe)))
+                hops.append(Hop(vantage, redacted(probe.target.url), *_probe(probe)))
     backend = evidence.backend
     for upstream in backend.upstreams:
         hops.append(Hop("upstream", upstream, *_LISTENING[evidence.listening]))
     for probe in evidence.probes:
         if probe.target.vantage == "origin":
-            hops.append(Hop("origin", probe.target.url, *_probe(probe)))
+            hops.append(Hop("origin", redacted(probe.target.url), *_probe(probe)))
     service = evidence.service
     if service is not None:
         name = backend.unit or backend.server

@@ -1,0 +1,20 @@
+"""Taking secrets out of texts that others wrote before they are shown or logged."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s'\"@]+@")
+_QUERY: Final = re.compile(r"(?<=[\w/])\?[^\s'\"<>]+")
+_ASSIGNMENT: Final = re.compile(
+    r"(?i)\b([\w.-]*(?:password|passwd|secret|token|api[_-]?key|authorization|credential)[\w.-]*"
+    r"['\"]?\s*[=:]\s*)(?!\s)(?:'[^']*'|\"[^\"]*\"|\S+)"
+)
+
+
+def redacted(text: str) -> str:
+    """Return ``text`` without URL credentials, query strings and values named like secrets."""
+    text = _CREDENTIALS.sub("…@", text)
+    text = _QUERY.sub("?…", text)
+    return _ASSIGNMENT.sub(r"\1…", text)
