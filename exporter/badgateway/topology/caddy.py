@@ -38,13 +38,15 @@ def routes(document: Mapping[str, Any]) -> tuple[Route, ...]:
     Anything that is not shaped like Caddy's configuration is passed over.
     """
     found: dict[Route, None] = {}
-    servers = _mapping(_mapping(_mapping(document.get("apps")).get("http")).get("servers"))
-    for server in servers.values():
+    http = _mapping(_mapping(document.get("apps")).get("http"))
+    for server in _mapping(http.get("servers")).values():
         server = _mapping(server)
         listen = next((str(address) for address in _list(server.get("listen"))), ":443")
         listen = listen.removeprefix("tcp/")
-        tls = bool(server.get("tls_connection_policies")) or listen.endswith(":443")
-        for site, upstream, upstream_tls in _handlers(server.get("routes"), ("*",), 0):
+        handled = list(_handlers(server.get("routes"), ("*",), 0))
+        hosts = any(site != "*" for site, _, _ in handled)
+        tls = _speaks_tls(server, listen, hosts, str(http.get("http_port", 80)))
+        for site, upstream, upstream_tls in handled:
             found[Route(site, listen, upstream, tls, upstream_tls)] = None
     return tuple(found)
 
@@ -59,6 +61,20 @@ def log_files(document: Mapping[str, Any]) -> tuple[str, ...]:
         if writer.get("output") == "file" and encoding == "json" and writer.get("filename"):
             files[str(writer["filename"])] = None
     return tuple(files)
+
+
+def _speaks_tls(server: Mapping[str, Any], listen: str, hosts: bool, http_port: str) -> bool:
+    """Whether clients speak TLS to a server: told so, or by automatic HTTPS.
+
+    Automatic HTTPS takes every server that has a host name to get a certificate for and does not
+    listen at the HTTP port alone (caddyserver.com/docs/automatic-https).
+    """
+    if server.get("tls_connection_policies"):
+        return True
+    if listen.rpartition(":")[2] == http_port:
+        return False
+    automatic = _mapping(server.get("automatic_https"))
+    return hosts and not automatic.get("disable")
 
 
 def _handlers(

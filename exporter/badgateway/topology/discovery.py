@@ -70,6 +70,9 @@ class Discovery:
         self._caddies: dict[str, CaddyPlace] = {}
         self._seen: set[str] = set()
         self._units: set[str] = set(learnt.get("units", ()))
+        self._listens: dict[str, tuple[str, ...]] = {
+            unit: tuple(addresses) for unit, addresses in learnt.get("listens", {}).items()
+        }
         self._routes: dict[str, tuple[Route, ...]] = {
             name: tuple(Route(**route) for route in routes)
             for name, routes in learnt.get("routes", {}).items()
@@ -83,6 +86,7 @@ class Discovery:
         """What is worth remembering over a restart of the exporter."""
         return {
             "units": sorted(self._units),
+            "listens": {unit: list(addresses) for unit, addresses in self._listens.items()},
             "routes": {
                 name: [{slot: getattr(route, slot) for slot in Route.__slots__} for route in routes]
                 for name, routes in self._routes.items()
@@ -148,7 +152,7 @@ class Discovery:
 
     def _sort(self, name: str, properties: Properties, wanted: bool) -> None:
         """Keep a unit if it is an application or a proxy."""
-        application = units.application(name, properties)
+        application = units.application(name, properties, self._listens.get(name, ()))
         caddy = units.caddy(name, properties)
         if application is None and caddy is None and not wanted:
             self._units.discard(name)
@@ -161,6 +165,8 @@ class Discovery:
             self._unit_seen(given or name.removesuffix(".service"), name, properties)
         if application is not None:
             self._applications[application.name] = application
+            if application.listens:
+                self._listens[name] = application.listens
         if caddy is not None:
             place = name.removesuffix(".service")
             self._caddies[place] = CaddyPlace(place, name, config=caddy.config, binary=caddy.binary)

@@ -6,7 +6,6 @@ CAP_SYS_PTRACE; such a process is found by its command line alone.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -47,6 +46,20 @@ def servers() -> tuple[ServerProcess, ...]:
     )
 
 
+def launch_of(pid: int) -> Launch | None:
+    """Return what a running process was started as, or None when that cannot be seen."""
+    if not pid:
+        return None
+    try:
+        process = psutil.Process(pid)
+        argv = process.cmdline()
+    except psutil.Error:
+        return None
+    if not argv or any("$" in word for word in argv):
+        return None  # a shell that waits for its child: only the child has the real words
+    return parse_command(argv, _directory(process), {})
+
+
 def _processes() -> Iterator[psutil.Process]:
     attributes = ["pid", "ppid", "cmdline", "create_time"]
     yield from sorted(psutil.process_iter(attributes), key=lambda process: process.pid)
@@ -57,17 +70,3 @@ def _directory(process: psutil.Process) -> str:
         return process.cwd() or "/"
     except (psutil.Error, OSError):
         return "/"
-
-
-def unit_of(pid: int) -> str | None:
-    """Return the systemd service a process runs in (cgroups(7)), or None."""
-    try:
-        with open(f"/proc/{pid}/cgroup") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        for part in reversed(line.rpartition(":")[2].split(os.sep)):
-            if part.endswith(".service"):
-                return part
-    return None

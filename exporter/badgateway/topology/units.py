@@ -6,11 +6,12 @@ Pure but for what ``launch`` reads: a unit's properties in, what it is out.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from badgateway.topology import processes
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch
 from badgateway.topology.launch_unit import unit_launch
@@ -36,19 +37,35 @@ class CaddyUnit:
     adapter: str
 
 
-def application(unit: str, properties: Mapping[str, Any]) -> Backend | None:
-    """Return the backend a unit runs, or None when it runs no application server."""
+def application(
+    unit: str, properties: Mapping[str, Any], learnt: Sequence[str] = ()
+) -> Backend | None:
+    """Return the backend a unit runs, or None when it runs no application server.
+
+    Args:
+        unit: its name.
+        properties: its properties.
+        learnt: addresses it was seen to listen at. They hold where its command line depends on an
+            environment file that cannot be read here and it does not run now.
+    """
     command = exec_start(properties)
     if not command:
         return None
     launch = unit_launch(
         command,
-        str(properties.get("WorkingDirectory") or "/").lstrip("-!~") or "/",
+        str(properties.get("WorkingDirectory") or ""),
         [str(item) for item in properties.get("Environment") or ()],
         [(str(item[0]), bool(item[1])) for item in properties.get("EnvironmentFiles") or ()],
+        user=str(properties.get("User") or ""),
     )
     if launch.server not in ("uvicorn", "gunicorn"):
         return None
+    running = processes.launch_of(int(properties.get("MainPID") or 0))
+    if running is not None and running.server == launch.server and running.listen:
+        # the process' own command line is what systemd really gave it
+        launch = replace(launch, listen=running.listen, workers=running.workers or launch.workers)
+    elif launch.problem == "environment_file_missing" and any("$" in word for word in command):
+        launch = replace(launch, listen=tuple(learnt))
     return backend(unit.removesuffix(".service"), launch, manager="systemd", unit=unit)
 
 

@@ -1,0 +1,108 @@
+"""What a unit's properties say it runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from badgateway.topology import processes, units
+from badgateway.topology.launch import Launch
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a virtualenv made by hand."""
+    bin_ = tmp_path / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    (tmp_path / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
+    (bin_ / "python").symlink_to("/usr/bin/python3")
+    (bin_ / "uvicorn").write_text(f"#!{bin_}/python\n")
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'api'\n")
+    return tmp_path
+
+
+def properties(project: Path, command: str, **more: Any) -> dict[str, Any]:
+    words = ["/bin/bash", "-lc", command]
+    return {
+        "ExecStart": [["/bin/bash", words, False, 0, 0, 0, 0, 0, 0, 0]],
+        "WorkingDirectory": str(project),
+        "Environment": [f"VENV={project}/.venv"],
+        **more,
+    }
+
+
+COMMAND = "exec ${VENV}/bin/uvicorn api.app:app --port ${PORT} --workers 2"
+
+
+def test_a_wrapped_command_is_seen_through(project: Path) -> None:
+    (project / "env").write_text("PORT=8001\n")
+    found = units.application(
+        "api.service",
+        properties(project, COMMAND, EnvironmentFiles=[[str(project / "env"), False]]),
+    )
+    assert found is not None
+    assert (found.name, found.unit, found.manager) == ("api", "api.service", "systemd")
+    assert (found.server, found.workers) == ("uvicorn", 2)
+    assert found.listens == ("127.0.0.1:8001",)
+    assert found.project == str(project)
+    assert found.virtualenv == str(project / ".venv")
+
+
+def test_what_was_learnt_fills_an_environment_file_that_cannot_be_read(project: Path) -> None:
+    asked = properties(project, COMMAND, EnvironmentFiles=[[str(project / "none"), False]])
+    unknown = units.application("api.service", asked)
+    assert unknown is not None
+    assert unknown.listens == ()  # never the server's default: that would be a guess
+    learnt = units.application("api.service", asked, ["127.0.0.1:8001"])
+    assert learnt is not None
+    assert learnt.listens == ("127.0.0.1:8001",)
+
+
+def test_the_running_process_knows_what_its_environment_file_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        processes, "launch_of", lambda pid: Launch(server="uvicorn", listen=("127.0.0.1:8001",))
+    )
+    found = units.application(
+        "api.service",
+        properties(project, COMMAND, MainPID=7, EnvironmentFiles=[[str(project / "none"), False]]),
+    )
+    assert found is not None
+    assert found.listens == ("127.0.0.1:8001",)
+
+
+def test_a_shell_that_waits_for_its_child_tells_nothing() -> None:
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(read, 0)
+        os.execv("/bin/sh", ["sh", "-c", "read line; echo $line"])
+    try:
+        while b"$line" not in Path(f"/proc/{child}/cmdline").read_bytes():
+            pass
+        assert processes.launch_of(child) is None
+    finally:
+        os.write(write, b"\n")
+        os.close(write)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    "command", ["/usr/bin/sleep 1", "/usr/sbin/nginx -g daemon", "/usr/bin/python3 -m http.server"]
+)
+def test_other_services_are_no_applications(command: str) -> None:
+    words = command.split()
+    assert units.application("x.service", {"ExecStart": [[words[0], words]]}) is None
+    assert units.application("x.service", {}) is None
+
+
+def test_caddy_is_recognised_with_its_configuration() -> None:
+    words = ["/usr/bin/caddy", "run", "--environ", "--config", "/etc/caddy/Caddyfile"]
+    found = units.caddy("caddy.service", {"ExecStart": [[words[0], words]]})
+    assert found is not None
+    assert (found.binary, found.config) == ("/usr/bin/caddy", "/etc/caddy/Caddyfile")
+    assert units.caddy("x.service", {"ExecStart": [["/bin/x", ["x", "run"]]]}) is None
