@@ -207,6 +207,53 @@ def test_systemd_sees_nothing_of_workers_that_cannot_boot(host: Host) -> None:
     assert metric(host, "worker_recycles_total", backend="slow2", reason="boot_failure") > 3
 
 
+def test_restarts_while_the_exporter_is_killed_are_counted_too(host: Host) -> None:
+    def both() -> tuple[int, int]:
+        """systemd's counter and ours, at a moment when neither moves."""
+        while True:
+            first = int(host.systemctl("show", "-P", "NRestarts", "slow"))
+            time.sleep(0.9)
+            counted = int(metric(host, "service_restarts_total", backend="slow"))
+            if int(host.systemctl("show", "-P", "NRestarts", "slow")) == first:
+                return first, counted
+
+    before = both()
+    for _ in range(4):
+        host.systemctl("kill", "-s", "KILL", "badgateway", check=False)
+        time.sleep(1.7)
+        host.systemctl("start", "badgateway")
+        time.sleep(1.3)
+    wait_until(host, lambda found: "slow" in found, 10)
+    after = both()
+    assert after[0] - before[0] >= 5
+    assert after[1] - before[1] == after[0] - before[0]
+
+
+def test_dying_workers_are_counted_once_though_the_exporter_is_killed(host: Host) -> None:
+    def both() -> tuple[int, int]:
+        """Deaths told by the journal and deaths counted, while nothing moves."""
+        host.systemctl("kill", "-s", "STOP", "slow2")
+        time.sleep(1.5)
+        told = host.run(
+            ["journalctl", "-u", "slow2", "-o", "cat", "--grep", "^ModuleNotFoundError"]
+        ).stdout.splitlines()
+        counted = metric(host, "worker_recycles_total", backend="slow2", reason="boot_failure")
+        host.systemctl("kill", "-s", "CONT", "slow2")
+        return len(told), int(counted)
+
+    before = both()
+    for _ in range(3):
+        host.systemctl("kill", "-s", "KILL", "badgateway", check=False)
+        time.sleep(1.1)
+        host.systemctl("start", "badgateway")
+        time.sleep(1.9)
+    wait_until(host, lambda found: "slow2" in found, 10)
+    time.sleep(1.5)
+    after = both()
+    assert after[0] - before[0] > 10
+    assert after[1] - before[1] == after[0] - before[0]
+
+
 def test_every_restart_of_a_crash_loop_is_counted_with_its_reason(host: Host) -> None:
     def restarts() -> int:
         return int(host.systemctl("show", "-P", "NRestarts", "slow"))

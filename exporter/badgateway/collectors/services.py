@@ -43,7 +43,7 @@ class Happening:
 class _Unit:
     backend: str
     tracker: ServiceTracker
-    held: deque[tuple[float, Started | Exited]]
+    held: deque[tuple[float, list[Started | Exited], dict[str, Any]]]
     boot_failures: deque[BootFailure]
     server_ends: deque[ServerEnd]
     happenings: deque[Happening]
@@ -108,11 +108,11 @@ class Services:
         counted = False
         for name, unit in self._units.items():
             while unit.held and unit.held[0][0] <= now:
-                self._count(name, unit, unit.held.popleft()[1])
+                _, events, known = unit.held.popleft()
+                for event in events:
+                    self._count(name, unit, event)
+                unit.saved = known
                 counted = True
-            if not unit.held:
-                known = unit.tracker.known
-                unit.saved = asdict(known) if known else None
         return counted
 
     def positions(self) -> dict[str, Any]:
@@ -138,9 +138,13 @@ class Services:
         return {name: unit.last_exit for name, unit in self._units.items() if unit.last_exit}
 
     def _hold(self, unit: _Unit, happened: list[Started | Exited]) -> None:
-        due = time.monotonic() + HOLD_SECONDS
-        for event in happened:
-            unit.held.append((due, event))
+        """Keep what happened, with the position that is reached once it is counted."""
+        assert unit.tracker.known is not None
+        known = asdict(unit.tracker.known)
+        if happened:
+            unit.held.append((time.monotonic() + HOLD_SECONDS, happened, known))
+        elif not unit.held:
+            unit.saved = known
 
     def _count(self, name: str, unit: _Unit, event: Started | Exited) -> None:
         if event.missed and event.reason == "manual":

@@ -260,7 +260,7 @@ class Walker:
             self.result.used.setdefault(name, edge)
         yield from self._prefixes(name, level, edge)
         for imported in item.names:
-            if imported != "*" and self._is_submodule(name, imported, own):
+            if imported != "*" and self._is_submodule(name, imported, own, module):
                 if noted:
                     self.result.used.setdefault(f"{name}.{imported}", edge)
                 yield f"{name}.{imported}", level, edge, False
@@ -278,13 +278,13 @@ class Walker:
         if self.resolver.find(module) is None:
             return True
         return any(
-            self._is_submodule(module, name, True)
+            self._is_submodule(module, name, True, "")
             and self.resolver.find(f"{module}.{name}") is None
             for name in names
             if name != "*"
         )
 
-    def _is_submodule(self, package: str, name: str, own: bool) -> bool:
+    def _is_submodule(self, package: str, name: str, own: bool, importer: str) -> bool:
         """Return whether ``from package import name`` loads a submodule, or fails for want of it.
 
         What is no file and not bound in ``__init__`` either is missing. That is certain for
@@ -298,13 +298,15 @@ class Walker:
         source: Source | None = None
         if location.file.endswith(".py"):
             source = self.cache.source(location.file)
-            if source.error or name in source.names:
+            # In __init__ itself it is this very import that binds the name.
+            if source.error or (name in source.names and importer != package):
                 return False
         found = self.resolver.find(f"{package}.{name}")
         if found is not None:
             return found.kind is not Kind.OPAQUE
-        certain = source is not None and not source.open_names and not source.opaque
-        return certain and own and self.own(package, location)
+        if source is None or source.open_names or source.opaque or importer == package:
+            return False
+        return own and self.own(package, location)
 
 
 def absolute(module: str, importer: str, is_package: bool) -> str:

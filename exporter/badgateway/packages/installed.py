@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -19,6 +20,14 @@ METADATA_LIMIT: Final = 4 << 20
 RECORD_LIMIT: Final = 16 << 20
 _DEPTH: Final = 4
 _EXTENSION: Final = re.compile(r"(\w+)(?:\.(?:py|pyc)|(?:\.[\w.-]+)?\.so)\Z")
+
+
+@lru_cache(8192)
+def _requirement(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except (InvalidRequirement, RecursionError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +51,8 @@ class Distribution:
     editable: str = ""
 
     def requirements(self) -> Iterator[Requirement]:
-        """Yield what it requires; what old tools wrote and nobody can parse is passed over."""
-        for text in self.requires:
-            try:
-                yield Requirement(text)
-            except InvalidRequirement:
-                continue
+        """Return what it requires; what old tools wrote and nobody can parse is passed over."""
+        return filter(None, map(_requirement, self.requires))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from badgateway import __version__
 from badgateway.packages import files
 from badgateway.packages.imports import Source, parse
 
@@ -16,7 +17,9 @@ FILE_LIMIT: Final = 512 << 10
 """Bytes of a source file that is parsed: a parser may need a thousand times its size."""
 
 CACHE_LIMIT: Final = 64 << 20
-_FORMAT: Final = f"1/{sys.version_info[0]}.{sys.version_info[1]}"
+_FORMAT: Final = (
+    f"{__version__}/{sys.version_info[0]}.{sys.version_info[1]}/{len(Source.__struct_fields__)}"
+)
 
 
 class _Entry(msgspec.Struct, array_like=True):
