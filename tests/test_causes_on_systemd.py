@@ -250,7 +250,7 @@ def test_dying_workers_are_counted_once_though_the_exporter_is_killed(host: Host
     wait_until(host, lambda found: "slow2" in found, 10)
     time.sleep(1.5)
     after = both()
-    assert after[0] - before[0] > 10
+    assert after[0] > before[0]
     assert after[1] - before[1] == after[0] - before[0]
 
 
