@@ -38,7 +38,7 @@ from badgateway.topology.discovery import Discovery, Findings
 
 COMMIT_SECONDS: Final = 0.2
 DIAGNOSE_SECONDS: Final = 0.5
-LISTEN_SECONDS: Final = 1.0
+LISTEN_SECONDS: Final = 2.0
 TOKENS_KEPT: Final = 8
 
 log = logging.getLogger("badgateway")
