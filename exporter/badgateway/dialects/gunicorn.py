@@ -37,6 +37,7 @@ _PHASES: Final = {
 }  # fmt: skip
 _MEMORY_FAULTS: Final = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "7", "11", "4", "8"}
 _BIND_FAILURES: Final = ("Connection in use: ", "Can't connect to ", "Invalid address: ")
+_LIFESPAN_FAILURES: Final = ("Application startup failed", "ASGI lifespan startup failed")
 _BOOT_CODES: Final = (3, 4)
 _PROCESSES_KEPT: Final = 512
 
@@ -128,7 +129,8 @@ class Reader:
             process.reason = "max_requests"
         elif text.startswith("Application startup complete"):
             return (ServerReady(line.at, self.NAME, line.pid),)
-        elif text.startswith("Application startup failed") and process.booted is not None:
+        elif text.startswith(_LIFESPAN_FAILURES) and process.booted is not None:
+            process.failing = True
             return self._boot_failure(line, pid, "LifespanFailed", text, None)
         elif text.startswith("Parent changed"):
             return self._worker_ended(line, pid, "orphaned", text)

@@ -90,27 +90,30 @@ class Reader:
         if text.startswith("Application startup complete"):
             writer.serving = True
             return (ServerReady(line.at, self.NAME, line.pid),)
-        if missing := _NO_APPLICATION.match(text):
-            return self._boot_failure(
-                line, writer, "ImportError", missing[0], missing[1], role="server"
-            )
-        if text.startswith("Application startup failed"):
-            return self._boot_failure(line, writer, "LifespanFailed", text, None, role="server")
-        if (errno := _IN_USE.match(text)) and not writer.serving:
-            writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
-            return ()
         if text.startswith("Maximum request limit of "):
             writer.last_words = "max_requests"
             return ()
-        if line.pid is None or not writer.serving:
-            return self._parent_said(line, writer, text)
-        return ()
+        if writer.serving and line.pid is not None:
+            return ()  # an application that serves prints what it likes
+        if missing := _NO_APPLICATION.match(text):
+            return self._boot_failure(line, writer, "ImportError", missing[0], missing[1])
+        if text.startswith("Application startup failed"):
+            return self._boot_failure(line, writer, "LifespanFailed", text, None)
+        if text.startswith("Finished server process") and line.pid is None:
+            writer.serving = False  # what follows in the file is another process
+        if (errno := _IN_USE.match(text)) and not writer.serving:
+            writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
+            return ()
+        return self._parent_said(line, writer, text)
 
     def _parent_said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
         if died := _DIED.match(text):
             return self._worker_ended(line, int(died[1]), None)
         if failed := _NOT_STARTED.match(text):
+            told = writer.last_words == "boot_failure" and line.pid is None
             writer.last_words = "worker_lost"
+            if told:
+                return ()  # its own words stand in the same file, and were counted
             return self._worker_ended(line, int(failed[1]), "boot_failure")
         if terminated := _TERMINATED.match(text):
             reason = "reload" if self._reloading else "stop"
@@ -127,9 +130,8 @@ class Reader:
             return ()
         if writer.serving and line.pid is not None:
             return ()  # an application that serves prints what it likes
-        role = "worker" if writer.spawned else "server"
         return self._boot_failure(
-            line, writer, traceback.exception, traceback.message, traceback.module, role
+            line, writer, traceback.exception, traceback.message, traceback.module
         )
 
     def _boot_failure(
@@ -139,13 +141,14 @@ class Reader:
         exception: str,
         message: str,
         module: str | None,
-        role: str,
     ) -> tuple[Event, ...]:
+        has_parent = self._has_parent(line)
+        role = "worker" if writer.spawned or has_parent else "server"
         if line.pid is None:
             certain = not writer.serving
         else:
             certain = systemd.starting(self._supervision, line, _BOOT_WINDOW) or (
-                writer.spawned and self._has_parent(line)
+                role == "worker" and has_parent
             )
         failure = BootFailure(
             line.at, self.NAME, role, exception, message[:MESSAGE_KEPT], module, line.pid,
