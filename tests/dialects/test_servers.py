@@ -163,6 +163,20 @@ def test_a_serving_application_seen_too_late_is_not_believed() -> None:
     assert not failure.certain
 
 
+IN_USE = "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 8001)"
+
+
+def test_an_address_in_use_is_a_bind_failure_of_a_server_that_does_not_run_yet() -> None:
+    events = read("uvicorn", [STARTED, *SERVING, *said(7, IN_USE), EXITED])
+    assert [e.reason for e in events if isinstance(e, ServerEnd)] == ["bind_failure"]
+
+
+def test_an_address_in_use_is_no_reason_for_a_server_that_runs() -> None:
+    running = said(7, "INFO:     Uvicorn running on http://127.0.0.1:8001 (Press CTRL+C to quit)")
+    events = read("uvicorn", [STARTED, *SERVING, *running, *said(7, IN_USE), EXITED])
+    assert [e.reason for e in events if isinstance(e, ServerEnd)] == ["exit_code"]
+
+
 def test_the_words_of_an_earlier_run_do_not_explain_a_later_end() -> None:
     later = Line(
         20.0, "", "journal", "api.service", 1, "inv2",

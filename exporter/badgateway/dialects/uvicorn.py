@@ -41,6 +41,7 @@ class _Writer:
     traceback: Collector = field(default_factory=Collector)
     spawned: bool = False
     serving: bool = False
+    bound: bool = False
     parent: bool = False
     ended: bool = False
     last_words: str | None = None
@@ -93,6 +94,13 @@ class Reader:
         if text.startswith("Maximum request limit of "):
             writer.last_words = "max_requests"
             return ()
+        if text.startswith("Uvicorn running on "):
+            writer.bound = True
+            return ()
+        if (errno := _IN_USE.match(text)) and not writer.bound:
+            # it binds after the application has loaded, and says that it runs after that
+            writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
+            return ()
         if writer.serving and line.pid is not None:
             return ()  # an application that serves prints what it likes
         if missing := _NO_APPLICATION.match(text):
@@ -101,9 +109,6 @@ class Reader:
             return self._boot_failure(line, writer, "LifespanFailed", text, None)
         if text.startswith("Finished server process") and line.pid is None:
             writer.serving = False  # what follows in the file is another process
-        if (errno := _IN_USE.match(text)) and not writer.serving:
-            writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
-            return ()
         return self._parent_said(line, writer, text)
 
     def _parent_said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:

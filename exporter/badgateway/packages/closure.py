@@ -293,6 +293,9 @@ class Walker:
         location = self.resolver.find(package)
         if location is None or not (location.directories or location.kind is Kind.NAMESPACE):
             return False
+        if name.startswith("__"):
+            # Every module has __name__ and its like; only a file makes it a submodule.
+            return self.resolver.find(f"{package}.{name}") is not None
         if location.kind is Kind.NAMESPACE:
             return True
         source: Source | None = None
