@@ -1,0 +1,32 @@
+"""What to do first about each cause: one sentence, read half asleep.
+
+The sentence that says what a cause *means* is the vocabulary's own.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+FIRST_STEP: Final = MappingProxyType(
+    {
+        "service_stopped": (
+            "Find out who stopped it and why (journalctl -u UNIT), then start it again."
+        ),
+        "crash_loop": (
+            "Read why it ends (journalctl -u UNIT), then repair or roll back what changed last."
+        ),
+        "missing_dependency": (
+            "Install what the project declares into the service's virtualenv "
+            "(pip install -e .), then restart the service."
+        ),
+        "boot_failure": (
+            "Read the last traceback (journalctl -u UNIT), repair or roll back what changed "
+            "last, then restart the service."
+        ),
+        "undetermined": (
+            "Run badgateway diagnose on the host: it shows each hop and what is known of it."
+        ),
+    }
+)
+"""Cause → the first step. Every cause of the vocabulary but ``none`` is here."""

@@ -1,0 +1,1 @@
+"""Tests of the exporter, its alert rules and its demonstration."""
