@@ -1,0 +1,40 @@
+# Everything needs Python 3.11, git and make; the rest is fetched on first use.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint demo clean
+
+SCENARIO ?= missing-dependency
+ONCE ?=
+PLAIN ?=
+export SCENARIO ONCE PLAIN
+
+PYTHON_HERE := .venv/bin/python
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@echo
+	@echo 'make demo ONCE=1                      ends by itself; its last line is a JSON object'
+	@echo 'make demo SCENARIO=missing-dependency one of those in tests/lab/scenarios/'
+	@echo 'make demo PLAIN=1                     without systemd, as where none can be booted'
+
+setup: ## make .venv with everything needed; instant when it is there
+	@deploy/bootstrap.sh
+
+run: setup ## watch this host on http://127.0.0.1:10502 (state under .cache/)
+	@mkdir -p .cache/state
+	.venv/bin/badgateway serve --storage.path .cache/state
+
+test: setup ## run the whole test suite, as CI does
+	$(PYTHON_HERE) -m pytest
+
+lint: setup ## ruff and mypy
+	$(PYTHON_HERE) -m ruff check .
+	$(PYTHON_HERE) -m ruff format --check .
+	$(PYTHON_HERE) -m mypy
+
+demo: setup ## break a real site and watch the page arrive that says why
+	@exec $(PYTHON_HERE) -m tests.lab.demo
+
+clean: ## remove everything that was made or fetched here
+	rm -rf .venv .lab .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

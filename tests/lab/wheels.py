@@ -1,0 +1,46 @@
+"""A folder of wheels from which the scenarios' applications are installed without a network."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.lab import parts
+
+_WITH_RUNTIME: Final = (
+    "anyio", "click", "h11", "idna", "msgspec", "starlette", "typing-extensions", "uvicorn",
+)  # fmt: skip
+
+
+def wheelhouse() -> Path:
+    """Return the folder of wheels, filling it once; raises PartMissing."""
+    folder = parts.LAB / "wheels"
+    stamp = folder / "pinned.txt"
+    pinned = Path(__file__).with_name("wheels.txt").read_text() + _from_runtime_lock()
+    if stamp.exists() and stamp.read_text() == pinned:
+        return folder
+    parts.say("fetching the wheels of the demonstration's application …")
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = folder / "wanted.txt"
+    wanted.write_text(pinned)
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "download"]
+    done = subprocess.run(
+        [*pip, "--no-deps", "--require-hashes", "-d", str(folder), "-r", str(wanted)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise parts.PartMissing(f"wheels could not be fetched: {done.stderr.strip()}")
+    wanted.rename(stamp)
+    return folder
+
+
+def _from_runtime_lock() -> str:
+    """Return the lock's entries of the packages that the applications use too."""
+    lock = (parts.CHECKOUT / "deploy" / "locked" / "runtime.txt").read_text()
+    entries = re.findall(r"^([a-z0-9-]+)(==.*?)(?=^[a-z0-9]|\Z)", lock, re.MULTILINE | re.DOTALL)
+    return "".join(f"{name}{pin}" for name, pin in entries if name in _WITH_RUNTIME)
