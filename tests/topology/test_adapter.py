@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.lab.require import require
 
 from badgateway.topology import adapter
 from badgateway.topology.caddy import routes
+from tests.lab.require import require
 
 CADDYFILE = "http://one.test {\n\treverse_proxy 127.0.0.1:8001\n}\n"
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.lab.require import require
 
 from badgateway.topology.backends import Backend, PathMap, join, same_address
 from badgateway.topology.caddy import Route, address, log_files, routes
+from tests.lab.require import require
 
 CADDYFILE = """\
 {

@@ -12,7 +12,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from badgateway.packages import declared, files, installed, virtualenv
-from badgateway.packages.closure import Closure, Start, Walker
+from badgateway.packages.closure import Closure, Start
 from badgateway.packages.declared import Declaration, Declared, applies
 from badgateway.packages.evidence import Evidence
 from badgateway.packages.findings import Report, Target
@@ -24,6 +24,7 @@ from badgateway.packages.parsecache import ParseCache
 from badgateway.packages.resolver import Kind, Location, Resolver
 from badgateway.packages.sitepaths import SitePaths, site_paths
 from badgateway.packages.virtualenv import Environment
+from badgateway.packages.walker import Walker
 from badgateway.packages.watch import paths_to_watch
 
 SECONDS: Final = 45.0

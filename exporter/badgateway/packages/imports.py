@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -105,7 +106,7 @@ def parse(content: bytes, path: str, minor: tuple[int, int], *, main: bool = Fal
         visitor = _Visitor(
             minor, main, calls=b"import_module" in content or b"__import__" in content
         )
-        visitor.block(tree.body, Level.HARD)
+        visitor.block(tree.body, _Context())
         names, open_names = (
             bound_names(tree, content) if path.endswith("__init__.py") else ([], False)
         )
@@ -131,117 +132,101 @@ def parse(content: bytes, path: str, minor: tuple[int, int], *, main: bool = Fal
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Context:
+    """Where a statement stands. Statements that run together share one object."""
+
+    level: Level = Level.HARD
+    guarded: bool = False
+    instead: tuple[Alternative, ...] = ()
+
+    def inner(self, level: Level, *, guarded: bool = False) -> _Context:
+        """Return the context of a block inside this one."""
+        return _Context(max(level, self.level), guarded or self.guarded, self.instead)
+
+
 class _Visitor:
     def __init__(self, minor: tuple[int, int], main: bool, *, calls: bool) -> None:
         self.minor = minor
         self.main = main
         self.calls = calls
         self.found: list[Import] = []
-        self.instead: tuple[Alternative, ...] = ()
-        self.guards = 0
+        self.contexts: list[_Context] = []
 
-    def block(self, statements: list[ast.stmt], level: Level) -> None:
+    def block(self, statements: list[ast.stmt], context: _Context) -> None:
         for statement in statements:
-            self.statement(statement, level)
+            self.statement(statement, context)
 
-    def add(self, level: Level, module: str, names: tuple[str, ...], line: int) -> None:
-        self.found.append(Import(int(level), module, names, line, self.instead, self.guards > 0))
+    def add(self, context: _Context, module: str, names: tuple[str, ...], line: int) -> None:
+        level, guarded, instead = int(context.level), context.guarded, context.instead
+        self.found.append(Import(level, module, names, line, instead, guarded))
+        self.contexts.append(context)
 
-    def statement(self, node: ast.stmt, level: Level) -> None:
+    def statement(self, node: ast.stmt, context: _Context) -> None:
         match node:
             case ast.Import():
                 for alias in node.names:
-                    self.add(level, alias.name, (), node.lineno)
+                    self.add(context, alias.name, (), node.lineno)
             case ast.ImportFrom():
                 if node.module != "__future__":
                     module = "." * node.level + (node.module or "")
-                    self.add(level, module, tuple(a.name for a in node.names), node.lineno)
+                    self.add(context, module, tuple(a.name for a in node.names), node.lineno)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 for decorator in node.decorator_list:
-                    self.expression(decorator, level)
-                self.block(node.body, max(level, Level.LAZY))
+                    self.expression(decorator, context)
+                self.block(node.body, context.inner(Level.LAZY))
             case ast.ClassDef():
-                self.block(node.body, level)
+                self.block(node.body, context)
             case ast.If():
-                self.condition(node, level)
+                self.condition(node, context)
             case ast.Try() | ast.TryStar():
-                self.attempt(node, level)
+                self.attempt(node, context)
             case ast.With() | ast.AsyncWith():
-                inside, guarded = self.inside(node, level)
-                self.guards += guarded
-                self.block(node.body, inside)
-                self.guards -= guarded
+                self.block(node.body, _managed(node, context))
             case ast.For() | ast.AsyncFor() | ast.While():
-                self.block(node.body, max(level, Level.CONDITIONAL))
-                self.block(node.orelse, max(level, Level.CONDITIONAL))
+                self.block([*node.body, *node.orelse], context.inner(Level.CONDITIONAL))
             case ast.Match():
                 for case in node.cases:
-                    self.block(case.body, max(level, Level.CONDITIONAL))
+                    self.block(case.body, context.inner(Level.CONDITIONAL))
             case _:
-                self.expression(node, level)
+                self.expression(node, context)
 
-    def condition(self, node: ast.If, level: Level) -> None:
+    def condition(self, node: ast.If, context: _Context) -> None:
         truth = decide(node.test, self.minor, main=self.main)
-        unsure = max(level, Level.CONDITIONAL)
         if truth is Truth.TYPING:
-            self.block(node.body, Level.TYPING)
-            self.block(node.orelse, level)
+            self.block(node.body, context.inner(Level.TYPING))
+            self.block(node.orelse, context)
         elif truth is Truth.UNKNOWN:
-            self.block(node.body, unsure)
-            self.block(node.orelse, unsure)
+            self.block(node.body, context.inner(Level.CONDITIONAL))
+            self.block(node.orelse, context.inner(Level.CONDITIONAL))
         else:
-            self.block(node.body if truth is Truth.YES else node.orelse, level)
+            self.block(node.body if truth is Truth.YES else node.orelse, context)
 
-    def attempt(self, node: ast.Try | ast.TryStar, level: Level) -> None:
-        caught = None
-        for handler in node.handlers:
-            catches = _catches(handler)
-            if catches is not False:
-                caught = (handler, catches)
-                break
-        inside = level
-        guarded = False
-        if caught:
-            handler, certain = caught
-            guarded = not (certain and _always_raises(handler.body))
-            if guarded:
-                inside = max(level, Level.GUARDED if certain else Level.CONDITIONAL)
+    def attempt(self, node: ast.Try | ast.TryStar, context: _Context) -> None:
+        caught, certain = _catcher(node)
+        body = context.inner(context.level)
+        if caught and not (certain and _always_raises(caught.body)):
+            level = Level.GUARDED if certain else Level.CONDITIONAL
+            body = context.inner(level, guarded=True)
         start = len(self.found)
-        self.guards += guarded
-        self.block(node.body, inside)
-        self.guards -= guarded
+        self.block(node.body, body)
+        # What fails in a block inside of the body may be caught there, or not run at all.
         tried = tuple(
-            (item.module, item.names) for item in self.found[start:] if item.level < Level.LAZY
+            (item.module, item.names)
+            for item, where in zip(self.found[start:], self.contexts[start:], strict=True)
+            if where is body
         )
-        self.block(node.orelse, max(level, inside))
+        self.block(node.orelse, context.inner(body.level))
         for handler in node.handlers:
-            if tried and caught and handler is caught[0]:
+            if handler is caught and certain and tried:
                 # It runs only when something of the body is not there.
-                outer = self.instead
-                self.instead = (*outer, tried)
-                self.block(handler.body, level if caught[1] else max(level, Level.CONDITIONAL))
-                self.instead = outer
+                instead = (*context.instead, tried)
+                self.block(handler.body, _Context(context.level, context.guarded, instead))
             else:
-                self.block(handler.body, max(level, Level.CONDITIONAL))
-        self.block(node.finalbody, level)
+                self.block(handler.body, context.inner(Level.CONDITIONAL))
+        self.block(node.finalbody, context)
 
-    def inside(self, node: ast.With | ast.AsyncWith, level: Level) -> tuple[Level, bool]:
-        guarded = False
-        for item in node.items:
-            call = item.context_expr
-            name = dotted(call.func) if isinstance(call, ast.Call) else dotted(call)
-            if name.endswith("suppress") and isinstance(call, ast.Call):
-                caught = {dotted(argument).rpartition(".")[2] for argument in call.args}
-                if caught & _CATCHING:
-                    level, guarded = max(level, Level.GUARDED), True
-                elif not caught <= _OTHER_ERRORS:
-                    level, guarded = max(level, Level.CONDITIONAL), True
-            elif name not in _TRANSPARENT:
-                # It may well swallow an ImportError.
-                level, guarded = max(level, Level.CONDITIONAL), True
-        return level, guarded
-
-    def expression(self, node: ast.AST, level: Level) -> None:
+    def expression(self, node: ast.AST, context: _Context) -> None:
         """Note ``import_module("x")`` where the expression is evaluated with the module."""
         if not self.calls:
             return
@@ -254,8 +239,33 @@ class _Visitor:
                 argument = current.args[0] if current.args else None
                 value = argument.value if isinstance(argument, ast.Constant) else None
                 if isinstance(value, str) and all(p.isidentifier() for p in value.split(".")):
-                    self.add(level, value, (), current.lineno)
+                    self.add(context, value, (), current.lineno)
             stack += ast.iter_child_nodes(current)
+
+
+def _managed(node: ast.With | ast.AsyncWith, context: _Context) -> _Context:
+    for item in node.items:
+        call = item.context_expr
+        name = dotted(call.func) if isinstance(call, ast.Call) else dotted(call)
+        if name.endswith("suppress") and isinstance(call, ast.Call):
+            caught = {dotted(argument).rpartition(".")[2] for argument in call.args}
+            if caught & _CATCHING:
+                context = context.inner(Level.GUARDED, guarded=True)
+            elif not caught <= _OTHER_ERRORS:
+                context = context.inner(Level.CONDITIONAL, guarded=True)
+        elif name not in _TRANSPARENT:
+            # It may well swallow an ImportError.
+            context = context.inner(Level.CONDITIONAL, guarded=True)
+    return context
+
+
+def _catcher(node: ast.Try | ast.TryStar) -> tuple[ast.ExceptHandler | None, bool]:
+    """Return the handler that an ImportError leads to, and whether that is certain."""
+    for handler in node.handlers:
+        catches = _catches(handler)
+        if catches is not False:
+            return handler, catches is True
+    return None, False
 
 
 def _catches(handler: ast.ExceptHandler) -> bool | None:

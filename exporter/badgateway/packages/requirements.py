@@ -31,6 +31,7 @@ _OPTION: Final = re.compile(r"\s--?[A-Za-z]")
 _URL: Final = re.compile(r"\w[\w+.-]*://|(?:git|hg|svn|bzr)\+")
 _EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\s*\[[^\]]*\])?")
+_NAMED_URL: Final = re.compile(_NAME.pattern + r"\s*@")
 _CODING: Final = re.compile(rb"coding[:=]\s*([-\w.]+)")
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -182,6 +183,8 @@ class _Reader:
 
 
 def _is_place(text: str) -> bool:
+    if _NAMED_URL.match(text):
+        return False
     return (
         bool(_URL.match(text))
         or text.startswith((".", "/"))

@@ -96,7 +96,8 @@ def uvicorn(arguments: Sequence[str], directory: str, environment: Mapping[str, 
     elif last("fd"):
         listen = ()
     else:
-        listen = (_address(last("host") or "127.0.0.1", last("port") or "8000"),)
+        address = _address(last("host") or "127.0.0.1", last("port") or "8000")
+        listen = (address,) if address else ()
     loads = [
         _UVICORN_MODULES[(name, last(name))]
         for name in ("loop", "http", "ws")

@@ -1,0 +1,1 @@
+"""Tests of what projects declare and virtualenvs hold."""
