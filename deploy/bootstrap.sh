@@ -89,6 +89,10 @@ state() {
 python=$(find_python)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(state)" ] && exit 0
 
+if [ -f "$stamp" ] && ! grep -qxF "$PWD" "$stamp"; then
+    say "this checkout was moved or copied: its commands name the old place; making $venv anew"
+    rm -rf "$venv"
+fi
 unfinished=no
 if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
     say "making $venv with $python ($("$python" -c 'import platform; print(platform.python_version())'))"
