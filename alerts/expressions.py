@@ -121,6 +121,15 @@ def not_catching_up(window: str) -> str:
     return f"unless on (job, instance) (max_over_time({source}[{window}]) > 0)"
 
 
+def not_paged_by(alert: str) -> str:
+    """Return the gate of a page that would only repeat another one about the same backend.
+
+    A ratio over a minute outlives the outage by a minute; without the gate it would page after
+    the recovery, when the cause is gone.
+    """
+    return f'unless on ({SCOPE}) ALERTS{{alertname="{alert}", alertstate="firing"}}'
+
+
 def diagnosis() -> str:
     """The cause, if one was concluded, and its subject; the value is how sure the diagnosis is."""
     key = f"{SCOPE}, cause"

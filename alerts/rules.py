@@ -83,7 +83,7 @@ def symptom() -> Group:
             ),
             Alert(
                 ratio,
-                f"{px.ERROR_RATIO} > {at.ERROR_RATIO}",
+                f"{px.ERROR_RATIO} > {at.ERROR_RATIO}\n{px.not_paged_by(probes)}",
                 "critical",
                 "symptom",
                 wording.page(
