@@ -69,7 +69,7 @@ install_journal() {
         apt_install gcc libc6-dev pkg-config libsystemd-dev python3-dev || true
     fi
     say "building the systemd bindings"
-    if ! pip_install --require-hashes -r deploy/locked/journal.txt 2>"$venv/journal.log"; then
+    if ! pip_install --no-build-isolation --require-hashes -r deploy/locked/journal.txt 2>"$venv/journal.log"; then
         say "the systemd bindings could not be built ($venv/journal.log says why)."
         say "  lost: the journal cannot be read (badgateway_source_up 0); all else works."
         say "  remedy: apt-get install gcc pkg-config libsystemd-dev python3-dev; make setup"
@@ -101,8 +101,10 @@ fi
 say "installing the pinned packages (deploy/locked/development.txt)"
 pip_install --require-hashes -r deploy/locked/development.txt ||
     fail "the packages could not be installed: is the package index reachable?"
+pip_install --require-hashes -r deploy/locked/build.txt ||
+    fail "the build tools could not be installed: is the package index reachable?"
 install_journal
 say "installing badgateway itself (editable)"
-pip_install --no-deps -e . || fail "badgateway could not be installed"
+pip_install --no-build-isolation --no-deps -e . || fail "badgateway could not be installed"
 [ "$unfinished" = yes ] || state >"$stamp"
 say "ready after $(($(date +%s) - started)) s"
