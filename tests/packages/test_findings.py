@@ -132,6 +132,17 @@ def test_an_unknown_entry_is_unknown_and_never_ok(world: World) -> None:
     assert "module is not known" in report.problem
 
 
+def test_a_server_whose_application_is_not_seen_is_unknown_and_never_ok(world: World) -> None:
+    world.declare()
+    world.install("someserver", files={"someserver.py": "def main(): ...\n"})
+    world.write({"app.py": "import not_there\n"})
+    script = world.prefix / "bin" / "someserver"
+    script.write_text(f"#!{world.prefix}/bin/python\nfrom someserver import main\n")
+    report = world.report(entry="", script=str(script))
+    assert (report.verdict, report.findings) == ("unknown", ())
+    assert "project's own" in report.problem
+
+
 def test_without_a_project_or_virtualenv_in_sight_nothing_is_claimed(tmp_path: Path) -> None:
     report = assess(World(tmp_path).target(project="/nonexistent/a", virtualenv="/nonexistent/b"))
     assert (report.verdict, report.findings) == ("unknown", ())

@@ -101,6 +101,15 @@ def test_an_own_module_misspelt_is_no_package(world: World) -> None:
     assert "pip" not in fatal.fix
 
 
+def test_a_package_known_by_nothing_but_its_import_is_not_recommended(world: World) -> None:
+    world.declare()
+    world.write({"app.py": "import acme_internal\n"})
+    fatal = one(world.report(), "import_missing")
+    assert (fatal.subject, fatal.module) == ("acme-internal", "acme_internal")
+    assert "declared nowhere" in fatal.message
+    assert "pip" not in fatal.fix
+
+
 def test_a_submodule_of_the_project_that_does_not_exist_is_its_own(world: World) -> None:
     world.declare()
     world.write({"app.py": "from shop import rates\n", "shop/__init__.py": ""})

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from badgateway.packages import virtualenv
+from badgateway.packages.closure import Start
+from badgateway.packages.imports import Level
+from badgateway.packages.parsecache import ParseCache
+from badgateway.packages.resolver import Resolver
+from badgateway.packages.sitepaths import site_paths
+from badgateway.packages.walker import Walker
 from tests.packages.world import World
 
 MODULES = ["alpha", "beta", "kit", "kit.core", "kit.extra", "there", "gone", "there.sub", "ghost"]
@@ -85,3 +96,29 @@ def test_what_is_said_to_fail_does_fail(sources: list[str]) -> None:
         # exists leads into a handler, and what runs in loops and branches is not known.
         elif not started and not any("try" in s or "NOT_SET" in s for s in sources):
             raise AssertionError((line, report))
+
+
+def test_what_is_said_to_be_loaded_is_loaded() -> None:
+    """The exporter itself: every module predicted at its start is there, from the same file."""
+    code = (
+        "import json, sys, badgateway.cli; print(json.dumps({n: getattr(m, '__file__', None) or ''"
+        " for n, m in sys.modules.items()}))"
+    )
+    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    loaded = json.loads(run.stdout)
+    environment = virtualenv.describe(sys.prefix)
+    assert environment.minor is not None
+    resolver = Resolver([], site_paths(environment.sites), environment.minor)
+    cache = ParseCache(None, environment.minor)
+    walker = Walker(
+        resolver, cache, lambda name, _: name.startswith("badgateway"), "/", time.monotonic() + 60
+    )
+    closure = walker.walk(Start("badgateway.cli"))
+    assert closure.missing == {}
+    predicted = {name for name, level in closure.levels.items() if level is Level.HARD}
+    assert predicted <= loaded.keys()
+    own = {name for name in loaded if name.startswith("badgateway.")}
+    assert own <= predicted
+    for name in predicted:
+        if closure.modules[name].file:
+            assert closure.modules[name].file == loaded[name]

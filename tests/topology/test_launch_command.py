@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -145,6 +146,28 @@ def test_a_python_program_without_a_known_server_is_unknown_not_nothing(srv: Pat
         "/opt/x",
     )
     assert run(srv, ".venv/bin/python -I -m app", PYTHONPATH="lib").search == ()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve --bind 127.0.0.1:80 app:app", "serve -b localhost:80 --log-level info app:app"],
+)
+def test_an_application_is_seen_among_the_arguments_of_any_server(srv: Path, command: str) -> None:
+    found = run(srv, f".venv/bin/{command}")
+    assert (found.server, found.entry, found.search) == ("unknown", "app:app", (str(srv),))
+
+
+def test_the_fastapi_command_finds_its_application_from_a_path(srv: Path) -> None:
+    shutil.copy(srv / ".venv/bin/serve", srv / ".venv/bin/fastapi")
+    (srv / "src/shop").mkdir(parents=True)
+    (srv / "src/shop/__init__.py").touch()
+    (srv / "src/shop/api.py").touch()
+    found = run(srv, ".venv/bin/fastapi run src/shop/api.py --workers 2 --port 81 --app made")
+    assert (found.server, found.entry, found.workers) == ("uvicorn", "shop.api:made", 2)
+    assert (found.listen, found.search) == (("0.0.0.0:81",), (str(srv / "src"),))
+    assert run(srv, ".venv/bin/fastapi dev").entry == "app:app"
+    assert run(srv, ".venv/bin/fastapi dev").listen == ("127.0.0.1:8000",)
+    assert run(srv, ".venv/bin/fastapi run -e shop.api:app").entry == "shop.api:app"
 
 
 def test_a_login_shell_with_cd_activate_and_variables_is_read(srv: Path) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from badgateway.packages.findings import Finding, Report, Target
 from badgateway.packages.scan import scan
 from badgateway.packages.watch import fingerprint
@@ -152,7 +154,8 @@ class Dependencies:
     async def _scan(self, project: _Project) -> None:
         target = project.target
         begun = time.time()
-        report = await scan(target)
+        # what was remembered is no part of the target: it grows, and must not look like a change
+        report = await scan(msgspec.structs.replace(target, remembered=project.providers))
         seen = await asyncio.to_thread(fingerprint, report.watch)
         if project.target != target:
             return
@@ -190,6 +193,8 @@ def target(backend: Backend, cache: str | None) -> Target:
         loads=launch.loads if launch else (),
         extras=backend.extras,
         interpreter=(launch.interpreter or "") if launch else "",
+        home=launch.environment.get("HOME", "") if launch else "",
+        directory=launch.working_directory if launch else "",
         installs=launch.installs if launch else False,
         cache=cache,
     )

@@ -74,6 +74,8 @@ def assess(target: Target, seconds: float = SECONDS) -> Report:
         walker = Walker(resolver, cache, own.of, target.directory or target.project, deadline)
         closure = walker.walk(start)
         problems += _walk_problems(closure, resolver)
+        if not start.entry and not _own_code(closure, environment):
+            problems.append("nothing of the project's own is seen to be loaded by its start")
         cache.save()
     evidence = Evidence(
         target,
@@ -241,6 +243,14 @@ def _walk_problems(closure: Closure, resolver: Resolver) -> Iterator[str]:
         yield closure.incomplete
     for path, why in (*closure.denied.items(), *resolver.unreadable.items()):
         yield f"{path}: {why}"
+
+
+def _own_code(closure: Closure, environment: Environment) -> bool:
+    """Return whether the walk came to code of the project: a server's script is not that."""
+    binaries = os.path.join(environment.prefix, "bin")
+    return any(not files.below(file, binaries) for file in closure.own_files) or bool(
+        closure.missing
+    )
 
 
 def _doubt(closure: Closure | None, resolver: Resolver | None, site: SitePaths) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from badgateway.packages.imports import Level
 from badgateway.packages.resolver import Location
 
 
@@ -38,6 +39,7 @@ class Closure:
             in the order a start would meet them.
         unparsed: module → file with a syntax error, likewise.
         modules: module → where it was found.
+        levels: module → the most pressing level at which it is imported.
         used: module as imported by the project's own code, at any time but without a guard →
             who imports it.
         extensions: files of extension modules loaded at start.
@@ -53,6 +55,7 @@ class Closure:
     missing: dict[str, Edge] = field(default_factory=dict)
     unparsed: dict[str, Unparsed] = field(default_factory=dict)
     modules: dict[str, Location] = field(default_factory=dict)
+    levels: dict[str, Level] = field(default_factory=dict)
     used: dict[str, Edge] = field(default_factory=dict)
     extensions: list[str] = field(default_factory=list)
     own_files: dict[str, None] = field(default_factory=dict)

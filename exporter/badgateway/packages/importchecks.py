@@ -122,7 +122,7 @@ def _importer(edge: Edge, project: str) -> str:
 
 def _dependency(evidence: Evidence, missing: MissingModule, by: str) -> tuple[str, str]:
     name = missing.distribution
-    alias = "" if missing.module == name else f" of {name}"
+    alias = "" if missing.module.replace("_", "-").lower() == name else f" ({name})"
     if missing.installed:
         version = missing.installed
         state = f"which is not among the files of the installed {name} {version}"
@@ -135,9 +135,11 @@ def _dependency(evidence: Evidence, missing: MissingModule, by: str) -> tuple[st
     if missing.required_by:
         state = f"which {' and '.join(missing.required_by[:3])} requires and which is not installed"
         return f"{by} {missing.module}{alias}, {state}.", evidence.fixes.declared(name)
-    guess = " (going by the import's name)" if missing.basis == "guess" else ""
-    state = f"which is declared nowhere and not installed{guess}"
-    return f"{by} {missing.module}{alias}, {state}.", evidence.fixes.install(name)
+    message = f"{by} {missing.module}{alias}, which is declared nowhere and not installed."
+    if missing.basis == "guess":
+        # No command: to install whatever has the name of an import would be a risk of its own.
+        return message, f"correct the import, or declare and install what provides {missing.module}"
+    return message, evidence.fixes.install(name)
 
 
 def _foreign_functions(evidence: Evidence, closure: Closure, report: Report) -> Iterator[Finding]:

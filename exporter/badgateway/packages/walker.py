@@ -53,14 +53,12 @@ class Walker:
         self.directory = directory
         self.deadline = deadline
         self.result = Closure()
-        self._levels: dict[str, Level] = {}
         self._stack: list[tuple[str, Level, Edge, bool]] = []
 
     def walk(self, start: Start) -> Closure:
         """Follow everything that ``start`` loads."""
         for _ in range(_RESTARTS):
             self.result = Closure()
-            self._levels = {}
             if not self._once(start):
                 break
         return self.result
@@ -76,9 +74,9 @@ class Walker:
         count = 0
         while self._stack:
             module, level, edge, main = self._stack.pop()
-            if self._levels.get(module, Level.TYPING) <= level:
+            if self.result.levels.get(module, Level.TYPING) <= level:
                 continue
-            self._levels[module] = level
+            self.result.levels[module] = level
             location = self.resolver.find(module)
             if location is None:
                 self._note_missing(module, level, edge)

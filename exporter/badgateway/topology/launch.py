@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from badgateway.packages import files, virtualenv
-from badgateway.topology import launch_servers
+from badgateway.topology import launch_fastapi, launch_servers
 from badgateway.topology.launch_wrappers import Peeled, peel
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -118,10 +118,15 @@ def _with_server(found: Launch, program: _Program) -> Launch:
     name = program.module or os.path.basename(program.script or "")
     server = _SERVER_MODULES.get(name)
     environment, directory = found.environment, found.working_directory
-    read = {"uvicorn": launch_servers.uvicorn, "gunicorn": launch_servers.gunicorn}.get(
-        server or ""
-    )
-    served = read(program.arguments, directory, environment) if read else launch_servers.Served()
+    if server == "gunicorn":
+        served = launch_servers.gunicorn(program.arguments, directory, environment)
+    elif name in ("fastapi", "fastapi_cli") and program.arguments:
+        served = launch_fastapi.fastapi(program.arguments, directory, environment)
+        server = "uvicorn" if served.listen else None
+    elif server:
+        served = launch_servers.uvicorn(program.arguments, directory, environment)
+    else:
+        served = launch_servers.other(program.arguments, directory)
     own: list[str] = []
     if not program.safe_path:
         if program.module:

@@ -50,7 +50,8 @@ GUNICORN_FLAGS: Final = word_set(
     "--permit-obsolete-folding --strip-header-spaces --permit-unconventional-http-method "
     "--permit-unconventional-http-version --casefold-http-method --no-control-socket"
 )
-_GUNICORN_LONG: Final = {
+_NO_SHORT: Final[Mapping[str, str]] = {}
+_GUNICORN_SHORT: Final = {
     "-c": "config", "-b": "bind", "-w": "workers", "-k": "worker_class", "-t": "timeout",
     "-e": "env", "-p": "pid", "-u": "user", "-g": "group", "-m": "umask", "-n": "name",
 }  # fmt: skip
@@ -80,15 +81,15 @@ _UVICORN_MODULES: Final = {
 
 def uvicorn(arguments: Sequence[str], directory: str, environment: Mapping[str, str]) -> Served:
     """Read uvicorn's arguments and its ``UVICORN_*`` and ``WEB_CONCURRENCY`` variables."""
-    given, positional = _options(arguments, UVICORN_FLAGS)
-    options = {
+    given, positional = options(arguments, UVICORN_FLAGS)
+    chosen = {
         name.removeprefix("UVICORN_").lower(): [value]
         for name, value in environment.items()
         if name.startswith("UVICORN_") and value
     } | given
 
     def last(name: str) -> str:
-        return options.get(name, [""])[-1]
+        return chosen.get(name, [""])[-1]
 
     entry = positional[0] if positional else last("app")
     if uds := last("uds"):
@@ -104,7 +105,7 @@ def uvicorn(arguments: Sequence[str], directory: str, environment: Mapping[str, 
         if (name, last(name)) in _UVICORN_MODULES
     ]
     return Served(
-        _entry(entry, ""),
+        entry_of(entry, ""),
         listen,
         _number(last("workers")) or _number(environment.get("WEB_CONCURRENCY", "")),
         (_absolute(last("app_dir"), directory),),
@@ -117,28 +118,28 @@ def uvicorn(arguments: Sequence[str], directory: str, environment: Mapping[str, 
 def gunicorn(arguments: Sequence[str], directory: str, environment: Mapping[str, str]) -> Served:
     """Read gunicorn's arguments, ``GUNICORN_CMD_ARGS``, ``PORT``, ``WEB_CONCURRENCY`` and the
     literal settings of its configuration file."""
-    given, positional = _options(arguments, GUNICORN_FLAGS)
+    given, positional = options(arguments, GUNICORN_FLAGS, _GUNICORN_SHORT)
     try:
         extra = shlex.split(environment.get("GUNICORN_CMD_ARGS", ""))
     except ValueError:
         extra = []
-    more, _ = _options(extra, GUNICORN_FLAGS)
-    options = {**more, **given}
-    settings = _configuration_file(options.get("config", [""])[-1], directory)
+    more, _ = options(extra, GUNICORN_FLAGS, _GUNICORN_SHORT)
+    chosen = {**more, **given}
+    settings = _configuration_file(chosen.get("config", [""])[-1], directory)
 
     def last(name: str) -> str:
-        return options.get(name, settings.get(name, [""]))[-1]
+        return chosen.get(name, settings.get(name, [""]))[-1]
 
     root = _absolute(last("chdir"), directory)
     port = environment.get("PORT", "")
     default = [f"0.0.0.0:{port}" if port.isdigit() else "127.0.0.1:8000"]
-    binds = options.get("bind") or settings.get("bind") or default
+    binds = chosen.get("bind") or settings.get("bind") or default
     addresses = [_gunicorn_address(a.strip(), root) for bind in binds for a in bind.split(",")]
     paths = [_absolute(p.strip(), root) for p in last("pythonpath").split(",") if p.strip()]
     entry = positional[0] if positional else last("wsgi_app")
-    preload = "preload" in options or last("preload_app") == "True"
+    preload = "preload" in chosen or last("preload_app") == "True"
     return Served(
-        _entry(entry, "application"),
+        entry_of(entry, "application"),
         files.unique(a for a in addresses if a),
         _number(last("workers")) or _number(environment.get("WEB_CONCURRENCY", "")),
         files.unique([*reversed(paths), root]),
@@ -146,6 +147,16 @@ def gunicorn(arguments: Sequence[str], directory: str, environment: Mapping[str,
         preload,
         _worker_modules(last("worker_class")),
     )
+
+
+def other(arguments: Sequence[str], directory: str) -> Served:
+    """Look for an application among the arguments of a program that is not known.
+
+    A word such as ``pkg.mod:attr`` is one: an address has digits behind the colon.
+    """
+    found = (word for word in arguments if ":" in word and _ENTRY.match(word))
+    entry = next(found, "")
+    return Served(entry_of(entry, ""), search=(directory,)) if entry else Served()
 
 
 def _worker_modules(worker_class: str) -> tuple[str, ...]:
@@ -156,11 +167,14 @@ def _worker_modules(worker_class: str) -> tuple[str, ...]:
     return (module,) if _ENTRY.match(module) else ()
 
 
-def _options(
-    arguments: Sequence[str], flags: frozenset[str]
+def options(
+    arguments: Sequence[str], flags: frozenset[str], short: Mapping[str, str] = _NO_SHORT
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Split into options (long name with underscores → values) and positional words."""
-    options: dict[str, list[str]] = {}
+    """Split into options (long name with underscores → values) and positional words.
+
+    ``flags`` take no value; ``short`` maps letters such as ``-b`` to long names.
+    """
+    found: dict[str, list[str]] = {}
     positional: list[str] = []
     rest = list(arguments)
     while rest:
@@ -178,9 +192,9 @@ def _options(
             equals, value = ("=", value.removeprefix("=")) if value else ("", "")
         if not equals and name not in flags and rest:
             value = rest.pop(0)
-        long = _GUNICORN_LONG.get(name, name.lstrip("-")).replace("-", "_")
-        options.setdefault(long, []).append(value)
-    return options, positional
+        long = short.get(name, name.lstrip("-")).replace("-", "_")
+        found.setdefault(long, []).append(value)
+    return found, positional
 
 
 def _configuration_file(named: str, directory: str) -> dict[str, list[str]]:
@@ -242,7 +256,8 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def _entry(text: str, attribute: str) -> str:
+def entry_of(text: str, attribute: str) -> str:
+    """Return ``pkg.mod:attr`` as a server would understand ``text``; empty when it would not."""
     if not _ENTRY.match(text):
         return ""
     module, colon, name = text.partition(":")
