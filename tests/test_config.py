@@ -40,7 +40,7 @@ proxies:
 """
     )
     assert found.environment == "production"
-    assert found.discovery.interval == 60
+    assert float(found.discovery.interval) == 60.0
     assert found.probes.timeout == 0.5
     (backend,) = found.backends
     assert backend.probes[0].expect.status == (200, 204)

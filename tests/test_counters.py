@@ -3,7 +3,7 @@
 import pytest
 
 from badgateway import catalogue
-from badgateway.counters import ZERO_SECONDS, Counters
+from badgateway.counters import ZERO_SECONDS, Counters, Snapshot
 
 LABELS = ("api", "edge", "edge", "502")
 
@@ -40,7 +40,36 @@ def test_a_series_born_by_an_event_is_zero_for_one_scrape() -> None:
     counters.add("probe_responses_total", LABELS, 7)
     commit(counters)
     assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
+    commit(counters)
     assert shown(counters, "probe_responses_total") == {LABELS: 7.0}
+
+
+def test_a_value_is_shown_only_once_it_is_durable_that_its_zero_was() -> None:
+    counters = Counters(Clock())
+    counters.add("probe_responses_total", LABELS, 7)
+    commit(counters)
+    saved = counters.snapshot()
+    assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
+    assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
+    after_a_kill = Counters(Clock())
+    after_a_kill.restore(saved)
+    assert shown(after_a_kill, "probe_responses_total") == {LABELS: 0.0}
+    commit(after_a_kill)
+    assert shown(after_a_kill, "probe_responses_total") == {LABELS: 7.0}
+
+
+def test_a_value_that_was_shown_is_never_zero_again() -> None:
+    counters = Counters(Clock())
+    counters.add("probe_responses_total", LABELS, 7)
+    commit(counters)
+    shown(counters, "probe_responses_total")
+    assert counters.dirty
+    saved = counters.snapshot()
+    counters.publish(saved)
+    assert shown(counters, "probe_responses_total") == {LABELS: 7.0}
+    after_a_kill = Counters(Clock())
+    after_a_kill.restore(saved)
+    assert shown(after_a_kill, "probe_responses_total") == {LABELS: 7.0}
 
 
 def test_a_look_that_is_no_scrape_does_not_use_up_the_zero() -> None:
@@ -49,6 +78,7 @@ def test_a_look_that_is_no_scrape_does_not_use_up_the_zero() -> None:
     commit(counters)
     assert shown(counters, "probe_responses_total", consume=False) == {LABELS: 0.0}
     assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
+    commit(counters)
     assert shown(counters, "probe_responses_total") == {LABELS: 1.0}
 
 
@@ -58,6 +88,8 @@ def test_the_zero_ends_after_twenty_seconds_without_a_scrape() -> None:
     counters.add("probe_responses_total", LABELS)
     commit(counters)
     clock.now += ZERO_SECONDS + 0.1
+    assert counters.dirty
+    commit(counters)
     assert shown(counters, "probe_responses_total") == {LABELS: 1.0}
 
 
@@ -71,6 +103,7 @@ def test_a_scrape_before_it_is_durable_does_not_use_up_the_zero() -> None:
 
 def test_restored_counters_are_shown_at_once_and_go_on() -> None:
     first = Counters()
+    first.declare("probe_responses_total", LABELS)
     first.add("probe_responses_total", LABELS, 5)
     second = Counters()
     second.restore(first.snapshot())
@@ -82,7 +115,7 @@ def test_restored_counters_are_shown_at_once_and_go_on() -> None:
 
 def test_a_metric_of_a_later_version_is_dropped_on_restore() -> None:
     counters = Counters()
-    counters.restore({"of_the_future_total": {("x",): 1.0}})
+    counters.restore(Snapshot({"of_the_future_total": {("x",): 1.0}}))
     assert shown(counters, "of_the_future_total") == {}
 
 
@@ -93,6 +126,7 @@ def test_series_past_the_limit_fold_into_other(monkeypatch: pytest.MonkeyPatch) 
         counters.add("upstream_failures_total", ("b", "p", f"10.0.0.{number}:80", "reset"))
     commit(counters)
     shown(counters, "upstream_failures_total")
+    commit(counters)
     series = shown(counters, "upstream_failures_total")
     assert len(series) == 4
     assert series["b", "p", "other", "reset"] == 7.0

@@ -22,7 +22,9 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     checkpoint.save(make())
     loaded = checkpoint.load()
     assert loaded is not None
-    assert loaded.snapshot() == {"source_gaps_total": {("journal",): 3.0}}
+    snapshot = loaded.snapshot()
+    assert snapshot.series == {"source_gaps_total": {("journal",): 3.0}}
+    assert snapshot.newborn == {("source_gaps_total", ("journal",))}
     assert loaded.positions == {"journal": {"cursor": "s=1", "at": 2.5}}
     assert loaded.memory == {"tokens": ["a"]}
 

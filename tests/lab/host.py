@@ -151,7 +151,7 @@ class Host:
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file inside, with the folders it needs."""
-        # By a process inside: a link would lead a path like /proc/PID/root/… out of the host.
+        # By a process inside: a link would lead a path through /proc/PID/root out of the host.
         script = 'mkdir -p "${1%/*}" && cat >"$1" && chmod "$2" "$1"'
         self.run(["sh", "-c", script, "-", path, f"{mode:o}"], text=text)
 

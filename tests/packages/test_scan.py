@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -141,7 +142,7 @@ def test_when_the_time_is_up_the_answer_is_unknown_and_the_rest_follows(
 
 
 def test_every_change_that_matters_changes_the_fingerprint(shop: World) -> None:
-    changes = {
+    changes: dict[str, Callable[[], object]] = {
         "an installation": lambda: shop.install("slowapi"),
         "an uninstallation": lambda: shop.uninstall("slowapi"),
         "a declaration": lambda: shop.declare("web>=2"),
