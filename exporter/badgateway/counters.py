@@ -5,13 +5,15 @@ snapshot once it is durable, and only then do scrapes see it: a value that was s
 lost, so no series ever steps back, whenever the process is killed.
 
 A series born by an event is first shown as 0, to one scrape or for ``ZERO_SECONDS``: Prometheus'
-``increase()`` sees nothing of a counter that appears with a value.
+``increase()`` sees nothing of a counter that appears with a value. That it was shown is saved
+before its value is shown: after a kill it is either still 0 or never 0 again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from badgateway import catalogue
 
@@ -19,7 +21,20 @@ ZERO_SECONDS = 20.0
 OTHER = "other"
 
 Labels = tuple[str, ...]
-Snapshot = dict[str, dict[Labels, float]]
+Series = dict[str, dict[Labels, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was counted at one moment.
+
+    Attributes:
+        series: metric → label values → value.
+        newborn: those of them that no scrape has seen as 0 yet.
+    """
+
+    series: Series = field(default_factory=dict)
+    newborn: frozenset[tuple[str, Labels]] = frozenset()
 
 
 class Counters:
@@ -27,11 +42,22 @@ class Counters:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._values: Snapshot = {}
-        self._shown: Snapshot = {}
+        self._values: Series = {}
+        self._shown = Snapshot()
         self._newborn: dict[tuple[str, Labels], float] = {}
+        """Series that are not to be shown with their value yet, and when they first were durable;
+        0 until then."""
         self._folded: dict[str, set[Labels]] = {}
-        self.dirty = False
+        self._changed = False
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to save."""
+        return self._changed or any(self._grown_up(since) for since in self._newborn.values())
+
+    def touch(self) -> None:
+        """Note that something that is saved together with the counters has changed."""
+        self._changed = True
 
     def declare(self, name: str, labels: Sequence[str] = ()) -> None:
         """Make a series exist at 0, because its label set is known beforehand."""
@@ -39,7 +65,7 @@ class Counters:
         key = self._checked(name, labels)
         if key not in series:
             series[key] = 0.0
-            self.dirty = True
+            self._changed = True
 
     def add(self, name: str, labels: Sequence[str] = (), amount: float = 1.0) -> None:
         """Count ``amount`` on a series; an unknown series is born."""
@@ -50,7 +76,7 @@ class Counters:
             if key not in series:
                 self._newborn[name, key] = 0.0
         series[key] = series.get(key, 0.0) + amount
-        self.dirty = True
+        self._changed = True
 
     def forget(self, name: str, where: Mapping[str, str]) -> None:
         """Drop the series of a metric whose labels match, because their subject is gone."""
@@ -59,7 +85,8 @@ class Counters:
         series = self._values.get(name, {})
         for key in [k for k in series if all(k[i] == value for i, value in wanted)]:
             del series[key]
-            self.dirty = True
+            self._newborn.pop((name, key), None)
+            self._changed = True
 
     def value(self, name: str, labels: Sequence[str] = ()) -> float:
         """What has been counted so far, durable or not; 0 for an unknown series."""
@@ -67,24 +94,32 @@ class Counters:
 
     def snapshot(self) -> Snapshot:
         """Copy of everything counted; the counters are clean afterwards."""
-        self.dirty = False
-        return {name: dict(series) for name, series in self._values.items()}
+        self._newborn = {n: at for n, at in self._newborn.items() if not self._grown_up(at)}
+        self._changed = False
+        return Snapshot(
+            {name: dict(series) for name, series in self._values.items()},
+            frozenset(self._newborn),
+        )
 
     def publish(self, snapshot: Snapshot) -> None:
         """Let scrapes see ``snapshot``, which is durable now."""
         now = self._clock()
-        for newborn, since in self._newborn.items():
-            name, key = newborn
-            if not since and key in snapshot.get(name, {}):
+        for newborn in snapshot.newborn:
+            if not self._newborn.get(newborn, 1.0):
                 self._newborn[newborn] = now
         self._shown = snapshot
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take over what an earlier process counted; it is shown as it is."""
-        for name, series in snapshot.items():
+        """Take over what an earlier process counted; it is shown as that would have shown it."""
+        for name, series in snapshot.series.items():
             if name in catalogue.BY_NAME:
                 self._series(name).update(series)
-        self._shown = {name: dict(series) for name, series in self._values.items()}
+        now = self._clock()
+        known = {n for n in snapshot.newborn if n[1] in self._values.get(n[0], {})}
+        self._newborn = dict.fromkeys(known, now)
+        self._shown = Snapshot(
+            {name: dict(series) for name, series in self._values.items()}, frozenset(known)
+        )
 
     def exposed(self, consume: bool = True) -> Iterator[tuple[str, Iterable[tuple[Labels, float]]]]:
         """What a scrape sees: metric name, then its (labels, value) pairs.
@@ -92,22 +127,23 @@ class Counters:
         Args:
             consume: False for a look that is no scrape, such as HEAD: newborn series stay newborn.
         """
-        now = self._clock()
-        hidden = {
-            newborn
-            for newborn, since in self._newborn.items()
-            if not since or now - since < ZERO_SECONDS
-        }
-        for name in sorted(self._shown):
+        shown = self._shown
+        for name in sorted(shown.series):
             yield (
                 name,
                 [
-                    (key, 0.0 if (name, key) in hidden else value)
-                    for key, value in sorted(self._shown[name].items())
+                    (key, 0.0 if (name, key) in shown.newborn else value)
+                    for key, value in sorted(shown.series[name].items())
                 ],
             )
         if consume:
-            self._newborn = {n: since for n, since in self._newborn.items() if not since}
+            for newborn in shown.newborn:
+                if newborn in self._newborn:
+                    self._newborn[newborn] = -1.0
+
+    def _grown_up(self, since: float) -> bool:
+        """Whether a scrape has seen the 0, or has had the time to."""
+        return bool(since) and (since < 0 or self._clock() - since >= ZERO_SECONDS)
 
     def folded(self) -> Mapping[str, int]:
         """Metric → how many label sets were folded into ``other``."""

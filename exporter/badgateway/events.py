@@ -45,6 +45,7 @@ class UpstreamFailure:
     """An attempt at an upstream failed.
 
     ``reason`` is one of ``vocabulary.UPSTREAM_FAILURE_REASONS``; ``status`` what the client got.
+    ``identity`` is the same wherever the proxy wrote this down, and empty when nothing is.
     """
 
     at: float
@@ -54,6 +55,7 @@ class UpstreamFailure:
     upstream: str | None
     detail: str = ""
     probe: str | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Response:
     duration: float | None = None
     upstream: str | None = None
     probe: str | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class ClientAbort:
     at: float
     site: str | None
     probe: str | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

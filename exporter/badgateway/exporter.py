@@ -1,7 +1,6 @@
 """The running exporter: sources, collectors and diagnosis wired together.
 
-Everything but reading runs in one event loop, so counting needs no locks. The committer makes what
-was counted durable several times a second and only then shows it.
+Everything but reading runs in one event loop, so counting needs no locks.
 """
 
 from __future__ import annotations
@@ -9,35 +8,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from badgateway import config as settings
 from badgateway import state, useragent
 from badgateway.collectors import listeners as listening
-from badgateway.collectors import processes as process_states
 from badgateway.collectors.dependencies import Dependencies
 from badgateway.collectors.listeners import Listeners
-from badgateway.collectors.probes import Probes
+from badgateway.collectors.probes import Probes, Target
+from badgateway.collectors.processes import Processes
 from badgateway.collectors.proxies import Proxies
 from badgateway.collectors.services import Services
 from badgateway.collectors.targets import probe_targets
 from badgateway.collectors.workers import Workers
-from badgateway.counters import Counters
-from badgateway.diagnosis import risks, rules
-from badgateway.diagnosis.evidence import Evidence
-from badgateway.diagnosis.verdict import RiskFound, Verdict
+from badgateway.committer import Committer
+from badgateway.conclusions import Collectors, Conclusions, Surroundings
+from badgateway.counters import Counters, Snapshot
 from badgateway.events import Batch, BootFailure, Event, ServerEnd
 from badgateway.sources import Status
 from badgateway.sources.systemd_bus import SystemdBus, UnitChange
 from badgateway.streams import Streams
-from badgateway.topology.backends import Backend, PathMap
+from badgateway.topology.backends import PathMap
 from badgateway.topology.discovery import Discovery, Findings
 
-COMMIT_SECONDS: Final = 0.2
-DIAGNOSE_SECONDS: Final = 0.5
+REMEMBER_SECONDS: Final = 2.0
+DIAGNOSE_SECONDS: Final = 1.0
 LISTEN_SECONDS: Final = 2.0
 TOKENS_KEPT: Final = 8
 
@@ -59,42 +57,55 @@ class Exporter:
             state.StateError: ``storage`` cannot be written.
         """
         self.config = config
-        self.started = time.time()
+        self.started = self.configured = time.time()
         self.counters = Counters()
-        self.durable = storage is not None
-        self.configured = time.time()
-        self._checkpoint = state.Checkpoint(storage) if storage else None
-        loaded = self._checkpoint.load() if self._checkpoint else None
+        checkpoint = state.Checkpoint(storage) if storage else None
+        loaded = checkpoint.load() if checkpoint else None
         document = loaded or state.Document()
         self.counters.restore(document.snapshot())
         memory = document.memory
         self._positions: dict[str, dict[str, Any]] = dict(document.positions)
         self.token = useragent.new_token()
         self._tokens = [*memory.get("tokens", [])[-TOKENS_KEPT + 1 :], self.token]
-        self.proxies = Proxies(self.counters, self._tokens)
-        self.services = Services(self.counters, self._positions.get(SystemdBus.NAME))
-        self.workers = Workers(self.counters)
+        self.proxies = Proxies(self.counters, self._tokens, memory.get("proxies"))
+        self.services = Services(
+            self.counters, self._positions.get(SystemdBus.NAME), memory.get("services")
+        )
+        self.workers = Workers(self.counters, memory.get("workers"))
         self.probes = Probes(
             self.counters, self.token, config.probes.interval, config.probes.timeout
         )
         self.dependencies = Dependencies(storage, memory.get("dependencies", {}))
-        self.processes = process_states.Processes(self.counters)
+        self.processes = Processes(self.counters)
+        self.conclusions = Conclusions(
+            Collectors(
+                self.probes, self.services, self.processes, self.workers, self.proxies,
+                self.dependencies,
+            ),
+            memory.get("outages"),
+        )  # fmt: skip
         self.bus = SystemdBus(self._unit_changed, self._bus_connected, self._units_reloaded)
         self.discovery = Discovery(
             config, self.bus, memory.get("topology", {}), self.services.watch
         )
-        self.streams = Streams(config, self.counters, self._batch_read, self._positions)
+        self.streams = Streams(
+            config, self.counters, self._batch_read, self._declare, self._positions
+        )
+        self.committer = Committer(self.counters, checkpoint, self._document)
         self.findings = Findings()
-        self.listeners = Listeners()
-        self.verdicts: dict[str, Verdict] = {}
-        self.risks: dict[str, tuple[RiskFound, ...]] = {}
-        self.evidence: dict[str, Evidence] = {}
+        self.listeners: Listeners | None = None
         self.runs: dict[str, tuple[bool, float, float]] = {}
+        self._remembered: dict[str, msgspec.Raw] = {}
+        self._remembered_at = -REMEMBER_SECONDS
+        self._stopping = False
+        self._targets: frozenset[Target] = frozenset()
+        self._main_pids: dict[str, int] = {}
+        self._looking = asyncio.Lock()
         self._discovered = asyncio.Event()
         self._look_again = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        if self._checkpoint and self._checkpoint.problem:
-            log.error("%s", self._checkpoint.problem)
+        if checkpoint and checkpoint.problem:
+            log.error("%s", checkpoint.problem)
             self.counters.add("source_gaps_total", ("checkpoint",))
 
     # -- life
@@ -105,19 +116,18 @@ class Exporter:
         self._spawn(self._discover())
         self._spawn(self._diagnose())
         self._spawn(self._listen())
-        self._spawn(self._commit())
+        self._spawn(self.committer.run(self.services.tick))
         self.dependencies.start()
 
     async def stop(self) -> None:
         """End everything and write a last checkpoint."""
+        self._stopping = True
         self.streams.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(self.probes.stop(), self.dependencies.stop())
-        if self._checkpoint is not None:
-            self._save_now()
-            self._checkpoint.close()
+        self.committer.close()
 
     async def ready(self) -> None:
         """Wait until the host has been looked at once."""
@@ -132,12 +142,13 @@ class Exporter:
         """Wait until there is evidence on every backend, for a single look at the host."""
         await self.ready()
         deadline = time.monotonic() + seconds
-        targets = probe_targets(self.config, self.paths)
         while time.monotonic() < deadline:
             await asyncio.sleep(0.1)
-            probes = self.probes.states.values()
+            probes = self.probes.states
             # one failed probe may be chance
-            probed = len(probes) >= len(targets) and all(s.failures != 1 for s in probes)
+            probed = self._targets <= probes.keys() and all(
+                s.failures != 1 for s in probes.values()
+            )
             scanned = all(
                 self.dependencies.report(b.name) is not None
                 for b in self.paths.backends
@@ -145,7 +156,7 @@ class Exporter:
             )
             if probed and scanned and self.streams.settled:
                 break
-        self._conclude()
+        self.conclusions.draw(self._surroundings(), patient=False)
 
     @property
     def paths(self) -> PathMap:
@@ -164,19 +175,19 @@ class Exporter:
     def _batch_read(self, batch: Batch, events: list[tuple[str, Event]]) -> None:
         """Count a batch's events together with the position that it reaches."""
         for owner, event in events:
-            self._take(owner, event, batch.counted)
+            self._take(owner, event, batch.counted, batch.source)
         if batch.gap:
             log.warning("%s: %s; events may have been lost", batch.source, batch.gap)
             self.counters.add("source_gaps_total", (batch.source,))
         if batch.position is not None:
             if dict(batch.position) != self._positions.get(batch.source):
-                self.counters.dirty = True
+                self.counters.touch()
             self._positions[batch.source] = dict(batch.position)
 
-    def _take(self, owner: str, event: Event, counted: bool) -> None:
+    def _take(self, owner: str, event: Event, counted: bool, source: str) -> None:
         kind, _, name = owner.partition(":")
         if kind == "proxy":
-            self.proxies.take(name, event, counted)  # type: ignore[arg-type]
+            self.proxies.take(name, event, counted, source)  # type: ignore[arg-type]
             return
         backend = self.paths.by_name(name)
         if backend is None:
@@ -188,10 +199,15 @@ class Exporter:
     def _unit_changed(self, change: UnitChange) -> None:
         self.services.change(change.unit, change.properties)
         self.bus.status.last_event = time.time()
+        pid = int(change.properties.get("MainPID") or 0)
+        if pid and pid != self._main_pids.get(change.unit):
+            self._main_pids[change.unit] = pid
+            self.discovery.forget_unit(change.unit)
 
     async def _bus_connected(self) -> None:
         self.bus.status.ok()
         self.counters.declare("source_gaps_total", (SystemdBus.NAME,))
+        self.services.deaf()
         self.discovery.forget_units()
         await self._look()
 
@@ -220,20 +236,28 @@ class Exporter:
                 pass
 
     async def _look(self) -> None:
-        findings = await self.discovery.look()
-        self.findings = findings
-        self.proxies.watch(findings.on_disk)
-        self.proxies.watch(findings.paths)
-        for backend in findings.paths.backends:
-            if backend.launch is not None:
-                self.workers.watch(backend)
+        async with self._looking:
+            findings = await self.discovery.look()
+            self.findings = findings
         self.dependencies.watch(findings.paths.backends)
         self.processes.watch(findings.paths.backends)
         if self.config.probes.enabled:
-            self.probes.watch(frozenset(probe_targets(self.config, findings.paths)))
+            self._targets = frozenset(probe_targets(self.config, findings.paths))
+            self.probes.watch(self._targets)
             self.probes.pause(self._asleep())
         self.streams.watch(findings, self._down_since())
+        self.proxies.watch(findings.paths, self.streams.doubled)
+        self._declare()
         self._discovered.set()
+
+    def _declare(self) -> None:
+        """Let series exist whose source is being read and whose labels are known."""
+        heard = self.streams.heard
+        for backend in self.paths.backends:
+            if backend.name in heard:
+                self.workers.declare(backend)
+        for paths in (self.findings.on_disk, self.paths):
+            self.proxies.declare(paths, self.streams.errors_heard, self.streams.access_heard)
 
     def _asleep(self) -> set[str]:
         """Backends that a socket would wake: probing them directly would do that."""
@@ -262,103 +286,42 @@ class Exporter:
         await self._discovered.wait()
         while True:
             with self._timed("diagnosis"):
-                self._conclude()
+                self.conclusions.draw(self._surroundings())
             await asyncio.sleep(DIAGNOSE_SECONDS)
 
-    def _conclude(self) -> None:
-        # what systemd no longer tells is not known any more
-        states = self.services.states() if self.bus.status.up else {}
-        problems = {name: s.problem for name, s in self.statuses().items() if s.up is False}
-        for backend in self.paths.backends:
-            found = self._evidence(backend, states, problems)
-            self.evidence[backend.name] = found
-            verdict = rules.diagnose(found)
-            before = self.verdicts.get(backend.name)
-            if before is None or before.cause != verdict.cause:
-                log.info(
-                    "diagnosis of %s: %s%s", backend.name, verdict.cause,
-                    f": {verdict.summary}" if verdict.cause != "none" else "",
-                )  # fmt: skip
-            elif before.since and verdict.since:
-                # a failure goes back to its first sign, also after that sign has scrolled away
-                verdict = _since(verdict, min(before.since, verdict.since))
-            self.verdicts[backend.name] = verdict
-            self.risks[backend.name] = risks.find(found)
-            if verdict.cause == "none" and found.answered and found.service is not None:
-                self.dependencies.runs_since(backend.name, found.service.started)
-        for gone in set(self.verdicts) - {b.name for b in self.paths.backends}:
-            del self.verdicts[gone], self.risks[gone], self.evidence[gone]
-
-    def _evidence(
-        self, backend: Backend, states: Mapping[str, Any], problems: Mapping[str, str]
-    ) -> Evidence:
-        name = backend.name
-        process = self.processes.state(name)
-        return Evidence(
-            backend=backend,
-            now=time.time(),
-            probes=tuple(
-                sorted(
-                    (s for t, s in self.probes.states.items() if t.backend == name),
-                    key=lambda s: (s.target.vantage, s.target.name),
-                )
-            ),
-            service=states.get(backend.unit) or process,
-            listening=listening.any_listening(self.listeners, backend.upstreams),
-            boot_failures=tuple(self.workers.boot_failures.get(name, ())),
-            worker_ends=tuple(self.workers.worker_ends.get(name, ())),
-            happenings=self.services.happenings(backend.unit),
-            failures=tuple(self.proxies.failures.get(name, ())),
-            ready=self.workers.ready.get(name, 0.0),
-            next_start=self.dependencies.report(name),
-            remembered=self.dependencies.remembered(name),
-            drift_since=self.dependencies.since(name),
-            sources=problems,
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            self.paths,
+            self._targets,
+            self.listeners,
+            bool(self.bus.status.up),
+            self.streams.settled,
+            {name: s.problem for name, s in self.statuses().items() if s.up is False},
         )
 
     # -- what is kept
 
-    async def _commit(self) -> None:
-        while True:
-            await asyncio.sleep(COMMIT_SECONDS)
-            self.services.tick()
-            if not self.counters.dirty:
-                continue
-            snapshot = self.counters.snapshot()
-            if self._checkpoint is None:
-                self.counters.publish(snapshot)
-                continue
-            document = self._document(snapshot)
-            try:
-                await asyncio.to_thread(self._checkpoint.save, document)
-            except OSError as error:
-                if self.durable:
-                    log.error("the checkpoint cannot be written: %s; counters stand still", error)
-                self.durable = False
-                self.counters.dirty = True
-                await asyncio.sleep(1)
-                continue
-            self.durable = True
-            self.counters.publish(snapshot)
-
-    def _save_now(self) -> None:
-        assert self._checkpoint is not None
-        snapshot = self.counters.snapshot()
-        try:
-            self._checkpoint.save(self._document(snapshot))
-        except OSError as error:
-            log.error("the last checkpoint could not be written: %s", error)
-
-    def _document(self, snapshot: dict[str, Any]) -> state.Document:
+    def _document(self, snapshot: Snapshot) -> state.Document:
+        now = time.monotonic()
+        if now - self._remembered_at > REMEMBER_SECONDS or self._stopping:
+            self._remembered_at, self._remembered = now, self._memory()
         return state.document(
             snapshot,
             {**self._positions, SystemdBus.NAME: self.services.positions()},
-            {
-                "tokens": self._tokens,
-                "topology": self.discovery.memory(),
-                "dependencies": self.dependencies.memory(),
-            },
+            {"proxies": self.proxies.memory(), **self._remembered},
         )
+
+    def _memory(self) -> dict[str, msgspec.Raw]:
+        """What was learnt, encoded: unlike positions it need not be of the counters' moment."""
+        learnt = {
+            "tokens": self._tokens,
+            "services": self.services.memory(),
+            "workers": self.workers.memory(),
+            "outages": self.conclusions.memory(),
+            "topology": self.discovery.memory(),
+            "dependencies": self.dependencies.memory(),
+        }
+        return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in learnt.items()}
 
     def _timed(self, collector: str) -> _Timed:
         return _Timed(self.runs, collector)
@@ -381,10 +344,6 @@ class _Timed:
         if error is not None and (before is None or before[0]):
             log.error("%s failed: %r", self._name, error, exc_info=error)
         return True
-
-
-def _since(verdict: Verdict, since: float) -> Verdict:
-    return replace(verdict, since=since)
 
 
 def _report(task: asyncio.Task[None]) -> None:

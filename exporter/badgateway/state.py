@@ -46,6 +46,7 @@ class Document(msgspec.Struct):
         saved: when, seconds since the epoch.
         positions: source name → the source's own position.
         counters: metric → list of (label values, value).
+        newborn: (metric, label values) of the series that no scrape has seen as 0 yet.
         memory: what was learnt while things were healthy.
     """
 
@@ -53,14 +54,18 @@ class Document(msgspec.Struct):
     saved: float = 0.0
     positions: dict[str, dict[str, Any]] = {}
     counters: dict[str, list[tuple[list[str], float]]] = {}
+    newborn: list[tuple[str, list[str]]] = []
     memory: dict[str, Any] = {}
 
     def snapshot(self) -> Snapshot:
         """The counters in the form ``Counters.restore`` takes."""
-        return {
-            name: {tuple(labels): value for labels, value in series}
-            for name, series in self.counters.items()
-        }
+        return Snapshot(
+            {
+                name: {tuple(labels): value for labels, value in series}
+                for name, series in self.counters.items()
+            },
+            frozenset((name, tuple(labels)) for name, labels in self.newborn),
+        )
 
 
 def document(
@@ -73,8 +78,9 @@ def document(
         positions={source: dict(position) for source, position in positions.items()},
         counters={
             name: [(list(labels), value) for labels, value in series.items()]
-            for name, series in snapshot.items()
+            for name, series in snapshot.series.items()
         },
+        newborn=[(name, list(labels)) for name, labels in sorted(snapshot.newborn)],
         memory=dict(memory),
     )
 

@@ -47,6 +47,7 @@ class Streams:
         config: settings.Config,
         counters: Counters,
         read: Read,
+        begin: Callable[[], None],
         positions: Mapping[str, Mapping[str, Any]],
     ) -> None:
         """Begin.
@@ -55,17 +56,23 @@ class Streams:
             config: names further logs.
             counters: where lines are counted.
             read: takes a batch and its events.
+            begin: called before the first lines of another source are counted.
             positions: source name → where the last checkpoint stood.
         """
         self._config = config
         self._counters = counters
         self._read = read
+        self._begin = begin
         self._positions = positions
         self._journal = JournalSource()
         self._sources: dict[str, ThreadedSource] = {}
         self._streams: dict[tuple[str, str | None], Stream] = {}
         self._readers: dict[tuple[str, str | None], Dialect] = {}
         self._begun: set[str] = set()
+        # backend or proxy → the sources that tell of it
+        self._words: dict[str, set[str]] = {}
+        self._errors: dict[str, set[str]] = {}
+        self._access: dict[str, set[str]] = {}
 
     @property
     def settled(self) -> bool:
@@ -93,6 +100,7 @@ class Streams:
         """
         streams: dict[tuple[str, str | None], Stream] = {}
         files: dict[str, Path] = {}
+        self._errors, self._access, self._words = {}, {}, {}
         for backend in findings.paths.backends:
             if backend.server in _SERVERS_WITH_DIALECT:
                 stream = Stream(f"backend:{backend.name}", backend.server)
@@ -100,18 +108,54 @@ class Streams:
                     streams[self._journal.name, backend.unit] = stream
                 given = next((b for b in self._config.backends if b.name == backend.name), None)
                 self._add(backend.name, stream, given.logs if given else (), streams, files)
+                self._words[backend.name] = _sources_of(stream, streams)
         for place in findings.places:
             stream = Stream(f"proxy:{place.name}", "caddy")
             if place.unit:
                 streams[self._journal.name, place.unit] = stream
             proxy = next((p for p in self._config.proxies if p.name == place.name), None)
-            written = findings.answers[place.name].log_files if place.name in (
-                findings.answers) else ()  # fmt: skip
-            logs = [*(proxy.logs if proxy else ()), *(settings.Log(file=f) for f in written)]
+            given_logs = proxy.logs if proxy else ()
+            found = findings.answers.get(place.name)
+            written = found.log_files if found else ()
+            logs = [*given_logs, *(settings.Log(file=f) for f in written)]
             self._add(place.name, stream, logs, streams, files)
+            sources = _sources_of(stream, streams)
+            paths = {name: str(files[name]) if name in files else "" for name in sources}
+            told = found.destinations if found else None
+            known = None if given_logs else told  # what else is written there, nobody tells
+            self._errors[place.name] = {
+                s for s in sources if known is None or paths[s] in known.errors
+            }
+            self._access[place.name] = {
+                s for s in sources if known is None or paths[s] in known.access
+            }
         self._streams = streams
         self._readers = {key: reader for key, reader in self._readers.items() if key in streams}
         self._follow(files, since)
+
+    @property
+    def heard(self) -> frozenset[str]:
+        """Backends whose servers' words have been read."""
+        return self._with_source(self._words)
+
+    @property
+    def errors_heard(self) -> frozenset[str]:
+        """Proxies whose failures have been read."""
+        return self._with_source(self._errors)
+
+    @property
+    def access_heard(self) -> frozenset[str]:
+        """Proxies whose answered requests have been read."""
+        return self._with_source(self._access)
+
+    @property
+    def doubled(self) -> frozenset[str]:
+        """Proxies that may write the same line to several logs."""
+        written = (self._errors, self._access)
+        return frozenset(n for kind in written for n, sources in kind.items() if len(sources) > 1)
+
+    def _with_source(self, owners: Mapping[str, set[str]]) -> frozenset[str]:
+        return frozenset(name for name, sources in owners.items() if sources & self._begun)
 
     def _add(
         self,
@@ -158,6 +202,7 @@ class Streams:
             self._counters.declare("source_gaps_total", (batch.source,))
             for result in ("event", "ignored", "unknown"):
                 self._counters.declare("log_lines_total", (batch.source, result))
+            self._begin()
         happened: list[tuple[str, Event]] = []
         results = {"event": 0, "ignored": 0, "unknown": 0}
         for line in batch.lines:
@@ -181,3 +226,7 @@ class Streams:
             return "unknown"
         happened.extend((stream.owner, event) for event in events)
         return "event" if events else "ignored"
+
+
+def _sources_of(stream: Stream, streams: Mapping[tuple[str, str | None], Stream]) -> set[str]:
+    return {source for (source, _), found in streams.items() if found == stream}

@@ -24,6 +24,7 @@ from badgateway.web.app import application
 log = logging.getLogger("badgateway")
 
 STOP_SECONDS = 1.5
+TICK_SECONDS = 0.5
 
 
 @click.command()
@@ -98,7 +99,13 @@ def default_storage() -> Path:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without signal handling of its own: the exporter stops first, then the server."""
+    """uvicorn without signal handling of its own, and without waking up ten times a second."""
+
+    async def main_loop(self) -> None:
+        """Keep the Date header, until asked to exit."""
+        while not self.should_exit:
+            await self.on_tick(0)
+            await asyncio.sleep(TICK_SECONDS)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -91,6 +91,11 @@ class Dependencies:
             return None
         return without(project.report, project.believed)
 
+    def pending(self, backend: str) -> bool:
+        """Tell whether a backend's project is still to be looked at for the first time."""
+        project = self._projects.get(backend)
+        return project is not None and project.report is None
+
     def since(self, backend: str) -> float:
         """Return when the present verdict was first reached."""
         project = self._projects.get(backend)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,9 @@ import httpx
 from badgateway import vocabulary
 from badgateway.counters import Counters
 from badgateway.useragent import user_agent
+
+# httpcore looks for sniffio on every request, through all of sys.path where it is not installed.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
 _BODY_LIMIT: Final = 64 * 1024
@@ -78,12 +82,14 @@ class State:
         last: the last result.
         failures: failed in a row.
         since: when the present streak, good or bad, began.
+        succeeded: when it last succeeded; 0 for never.
     """
 
     target: Target
     last: Result
     failures: int
     since: float
+    succeeded: float = 0.0
 
     @property
     def failing(self) -> bool:
@@ -108,7 +114,6 @@ class Probes:
             self._tasks.pop(target).cancel()
             self.states.pop(target, None)
         for number, target in enumerate(sorted(targets - set(self._tasks), key=_order)):
-            self._declare(target)
             delay = self._interval * (number % 10) / 50
             self._tasks[target] = asyncio.create_task(self._repeat(target, delay))
 
@@ -182,7 +187,10 @@ class Probes:
         failures = (before.failures if before else 0) + 1 if failed else 0
         same = before is not None and before.failing == failed
         since = before.since if before and same else result.at
-        self.states[target] = State(target, result, failures, since)
+        succeeded = (before.succeeded if before else 0.0) if failed else result.at
+        self.states[target] = State(target, result, failures, since, succeeded)
+        if before is None:
+            self._declare(target)
         if result.status:
             code = vocabulary.http_code(result.status)
             self._counters.add("probe_responses_total", (*target.labels, code))

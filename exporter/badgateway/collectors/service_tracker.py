@@ -21,6 +21,7 @@ _RESULTS: Final = {
     "start-limit-hit": "start_limit",
     "exec-condition": "condition",
 }
+_UNTOLD: Final = ("LoadState", "TriggeredBy")
 _EXEC_FAILED: Final = range(200, 244)
 """Exit statuses by which systemd says that it could not execute (systemd.exec(5))."""
 
@@ -65,7 +66,7 @@ class ServiceState:
     @property
     def down(self) -> bool:
         """Not running, whatever for."""
-        return self.active in ("failed", "inactive") or self.sub == "auto-restart"
+        return self.active in ("failed", "inactive", "not_found") or self.sub == "auto-restart"
 
 
 @dataclass(slots=True)
@@ -97,8 +98,11 @@ class ServiceTracker:
         """The unit as the properties seen so far describe it."""
         get = self._properties.get
         triggers = get("TriggeredBy") or ()
+        active = str(get("ActiveState", "unknown"))
+        if get("LoadState") == "not-found" and active in ("inactive", "failed"):
+            active = "not_found"  # a unit whose file was removed may still run
         return ServiceState(
-            active=str(get("ActiveState", "unknown")),
+            active=active,
             sub=str(get("SubState", "")),
             result=str(get("Result", "")),
             main_pid=int(get("MainPID", 0)),
@@ -123,6 +127,10 @@ class ServiceTracker:
         self._sub = self.state.sub
         return happened
 
+    def refresh(self, properties: Mapping[str, Any]) -> None:
+        """Take properties whose changes are not told by signals; nothing follows from them."""
+        self._properties.update({name: properties[name] for name in _UNTOLD if name in properties})
+
     def change(self, properties: Mapping[str, Any]) -> list[Started | Exited]:
         """Take the properties that one signal carried."""
         self._properties.update(properties)
@@ -131,8 +139,8 @@ class ServiceTracker:
         return happened
 
     def _compare(self, missed: bool) -> list[Started | Exited]:
-        state = self.state
-        if self.known is None:
+        state, known = self.state, self.known
+        if known is None:
             self.known = Known(state.invocation, state.restarts, self._exit_stamp, self._boot)
             if self._exit_stamp and state.down:
                 self._last_reason = self._exit_reason(state)
@@ -141,12 +149,18 @@ class ServiceTracker:
             self._timed_out_in = ""
         elif not self._timed_out_in:
             self._timed_out_in = self._sub or "running"
-        happened = self._exits(state, missed) + self._starts(state, missed)
+        ended = bool(known.exited)
+        exits = self._exits(state, missed)
+        starts = self._starts(state, missed)
+        if missed:
+            # every start in the absence was preceded by an end that nobody told of
+            unseen = [start for start in starts if start.reason != "host_boot"][ended:]
+            exits = [Exited(start.at, start.reason, 0, "", missed=True) for start in unseen] + exits
         self._stopping = state.sub.startswith("stop") and bool(state.main_pid or self._stopping)
         self._waiting = state.sub == "auto-restart" or (self._waiting and state.sub == "dead")
-        return happened
+        return [*exits, *starts]
 
-    def _exits(self, state: ServiceState, missed: bool) -> list[Started | Exited]:
+    def _exits(self, state: ServiceState, missed: bool) -> list[Exited]:
         known = self.known
         assert known is not None
         stamp = self._exit_stamp
@@ -166,16 +180,17 @@ class ServiceTracker:
             self._last_reason = _RESULTS.get(state.result, "unknown")
         return [Exited(state.changed, self._last_reason, 0, state.invocation)]
 
-    def _starts(self, state: ServiceState, missed: bool) -> list[Started | Exited]:
+    def _starts(self, state: ServiceState, missed: bool) -> list[Started]:
         known = self.known
         assert known is not None
         if not state.invocation or state.invocation == known.invocation:
             return []
         first = not known.invocation
-        happened: list[Started | Exited] = []
+        happened: list[Started] = []
         at = state.started or state.changed
         if known.boot != self._boot:
             happened.append(Started(at, "host_boot", False, missed))
+            happened += [Started(at, self._last_reason, True, missed)] * state.restarts
         elif not first:
             automatic = state.restarts - known.restarts
             if automatic <= 0:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from badgateway import vocabulary
 from badgateway.collectors.service_tracker import (
     Exited,
@@ -23,10 +25,14 @@ from badgateway.collectors.service_tracker import (
 )
 from badgateway.counters import Counters
 from badgateway.events import BootFailure, ServerEnd
+from badgateway.sources.systemd_bus import SystemdBus
 
 HOLD_SECONDS: Final = 0.4
+MISSED_HOLD_SECONDS: Final = 3.0
+"""For ends of a time when nobody looked: their log is only being read."""
 _JOIN_SECONDS: Final = 10.0
 _KEPT: Final = 100
+_REMEMBERED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +55,24 @@ class _Unit:
     happenings: deque[Happening]
     last_exit: tuple[float, str] | None = None
     saved: dict[str, Any] | None = None
+    live: bool = False
 
 
 class Services:
     """Counts what happens to units and keeps it as evidence."""
 
-    def __init__(self, counters: Counters, known: Mapping[str, Any] | None = None) -> None:
-        """Begin with what ``positions`` said when the last checkpoint was written."""
+    def __init__(
+        self,
+        counters: Counters,
+        known: Mapping[str, Any] | None = None,
+        learnt: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin with what ``positions`` and ``memory`` said at the last checkpoint."""
         self._counters = counters
         self._known = dict(known or {})
+        self._learnt = dict(learnt or {})
         self._units: dict[str, _Unit] = {}
         self._boot = boot_id()
-        self.gaps = 0
 
     def watch(self, backend: str, name: str, properties: Mapping[str, Any]) -> None:
         """Follow a unit.
@@ -78,18 +90,29 @@ class Services:
                 backend, tracker, deque(), deque(maxlen=_KEPT), deque(maxlen=_KEPT),
                 deque(maxlen=_KEPT),
             )  # fmt: skip
+            self._recall(name, unit)
             self._units[name] = unit
             for reason in vocabulary.SERVICE_REASONS:
                 labels = (backend, "systemd", name, reason)
                 self._counters.declare("service_restarts_total", labels)
                 self._counters.declare("service_exits_total", labels)
         unit.backend = backend
+        if unit.live:
+            # signals tell everything, and may already have told what came after these
+            unit.tracker.refresh(properties)
+            return
+        unit.live = True
         self._hold(unit, unit.tracker.look(properties))
+
+    def deaf(self) -> None:
+        """Note that changes may have gone untold: each unit is looked at before it is followed."""
+        for unit in self._units.values():
+            unit.live = False
 
     def change(self, name: str, properties: Mapping[str, Any]) -> None:
         """Take changed properties of a unit."""
         unit = self._units.get(name)
-        if unit is not None:
+        if unit is not None and unit.live:
             self._hold(unit, unit.tracker.change(properties))
 
     def explain(self, name: str | None, event: BootFailure | ServerEnd) -> None:
@@ -119,14 +142,17 @@ class Services:
         """What a checkpoint must hold: up to where each unit's life has been counted."""
         return self._known | {name: unit.saved for name, unit in self._units.items() if unit.saved}
 
+    def memory(self) -> dict[str, Any]:
+        """What is worth remembering over a restart of the exporter: each unit's last events."""
+        return self._learnt | {
+            name: [asdict(happening) for happening in list(unit.happenings)[-_REMEMBERED:]]
+            for name, unit in self._units.items()
+            if unit.happenings
+        }
+
     def states(self) -> dict[str, ServiceState]:
         """Unit → its state now."""
         return {name: unit.tracker.state for name, unit in self._units.items()}
-
-    def properties(self, name: str) -> Mapping[str, Any]:
-        """All that is known of a unit."""
-        unit = self._units.get(name)
-        return unit.tracker.properties if unit else {}
 
     def happenings(self, name: str) -> tuple[Happening, ...]:
         """A unit's last starts and ends, oldest first."""
@@ -142,13 +168,16 @@ class Services:
         assert unit.tracker.known is not None
         known = asdict(unit.tracker.known)
         if happened:
-            unit.held.append((time.monotonic() + HOLD_SECONDS, happened, known))
+            missed = any(event.missed for event in happened)
+            wait = MISSED_HOLD_SECONDS if missed else HOLD_SECONDS
+            unit.held.append((time.monotonic() + wait, happened, known))
         elif not unit.held:
             unit.saved = known
 
     def _count(self, name: str, unit: _Unit, event: Started | Exited) -> None:
-        if event.missed and event.reason == "manual":
-            self.gaps += 1  # systemd's own counter was set back: there may have been more
+        if isinstance(event, Started) and event.missed and event.reason == "manual":
+            # systemd's own counter was set back: there may have been more
+            self._counters.add("source_gaps_total", (SystemdBus.NAME,))
         reason = event.reason
         if isinstance(event, Exited):
             reason = self._refined(unit, event)
@@ -161,14 +190,27 @@ class Services:
         unit.happenings.append(Happening(event.at, "start", reason, event.automatic))
         self._counters.add("service_restarts_total", (unit.backend, "systemd", name, reason))
 
+    def _recall(self, name: str, unit: _Unit) -> None:
+        """Take up what an earlier process remembered of a unit."""
+        try:
+            remembered = msgspec.convert(self._learnt.get(name, []), list[Happening])
+        except msgspec.ValidationError:
+            return  # another version wrote it
+        unit.happenings.extend(remembered)
+        ends = [happening for happening in remembered if happening.what == "exit"]
+        if ends:
+            unit.last_exit = (ends[-1].at, ends[-1].reason)
+
     def _refined(self, unit: _Unit, event: Exited) -> str:
         """Why a unit ended, its log asked too."""
-        if event.reason != "exit_code":
+        if event.reason != "exit_code" and not (event.missed and event.reason == "unknown"):
             return event.reason
         for failure in reversed(unit.boot_failures):
-            if failure.invocation == event.invocation or (
-                failure.invocation is None and 0 <= event.at - failure.at <= _JOIN_SECONDS
-            ):
+            if event.invocation and failure.invocation:
+                same = failure.invocation == event.invocation
+            else:
+                same = 0 <= event.at - failure.at <= _JOIN_SECONDS
+            if same:
                 return "boot_failure"
         for end in reversed(unit.server_ends):
             if abs(event.at - end.at) <= _JOIN_SECONDS and end.reason == "usage":

@@ -16,6 +16,8 @@ from badgateway.topology.backends import Backend
 RECENT_SECONDS: Final = 15 * 60.0
 """How long an event speaks for the present."""
 
+_LAST_WORDS_SECONDS: Final = 60.0
+
 GRACE_SECONDS: Final = 10.0
 """How long a service may take to listen after it was started."""
 
@@ -34,11 +36,14 @@ class Evidence:
         worker_ends: workers that ended, oldest first.
         happenings: the service's starts and ends, oldest first.
         failures: failed attempts the proxy told of, oldest first.
-        ready: when a server or worker last said that it had loaded the application; 0 for never.
+        ready: when the application is last known to have been loaded: a server or worker said so,
+            or a request was answered; 0 for never.
         next_start: what the project and its virtualenv look like.
         remembered: import name → distribution, of what was installed while things were healthy.
         drift_since: when the present verdict on the next start was first reached.
         sources: source → why it cannot be read; empty text for one that can.
+        asked_for: whether a proxy or a configured probe leads to it; None where no proxy is known.
+        was_failing: whether it failed when it was last judged.
     """
 
     backend: Backend
@@ -55,6 +60,8 @@ class Evidence:
     remembered: Mapping[str, str] = field(default_factory=dict)
     drift_since: float = 0.0
     sources: Mapping[str, str] = field(default_factory=dict)
+    asked_for: bool | None = None
+    was_failing: bool = False
 
     @property
     def failing_probes(self) -> tuple[ProbeState, ...]:
@@ -90,7 +97,10 @@ class Evidence:
     @property
     def failing(self) -> bool:
         """Whether something is wrong that users feel, or will at once."""
-        if any(probe.failures >= 2 for probe in self.probes):
+        if self.laid_to_rest:
+            return False
+        # one failed probe may be chance, but it is no recovery either
+        if any(probe.failures >= (1 if self.was_failing else 2) for probe in self.probes):
             return True
         if self.answered:
             return False
@@ -101,6 +111,21 @@ class Evidence:
         return self.deaf or (bool(self.failing_probes) and bool(self.current_boot_failures))
 
     @property
+    def laid_to_rest(self) -> bool:
+        """Whether it was stopped on somebody's order and nobody asks for it."""
+        service = self.service
+        ends = [h.reason for h in self.happenings if h.what == "exit"]
+        if service is None and self.backend.unit and self.asked_for is False:
+            return not self.was_failing  # systemd is out of sight: nothing new can be known
+        return (
+            self.asked_for is False
+            and service is not None
+            and service.active == "inactive"
+            and not self.current_boot_failures
+            and ends[-1:] in ([], ["manual"])
+        )
+
+    @property
     def current_boot_failures(self) -> tuple[BootFailure, ...]:
         """Boot failures that speak for the present: after the last time it loaded."""
         service = self.service
@@ -108,11 +133,23 @@ class Evidence:
         if service is not None and service.down and service.started:
             # the last words of a unit that lies dead stay true
             oldest = min(oldest, service.started - 1)
+        elif self.died:
+            oldest = min(oldest, self.died - _LAST_WORDS_SECONDS)
         return tuple(
             failure
             for failure in self.boot_failures
             if failure.at > oldest and failure.at > self.ready
         )
+
+    @property
+    def died(self) -> float:
+        """When a service that is down, and not waiting to be started again, ended; else 0."""
+        service = self.service
+        if service is None or not service.down or service.sub == "auto-restart":
+            return 0.0
+        # a unit that systemd has unloaded no longer knows
+        told = [happening.at for happening in self.happenings if happening.what == "exit"]
+        return service.exited or (told[-1] if told else 0.0)
 
     @property
     def recent_starts(self) -> tuple[Happening, ...]:
@@ -136,8 +173,8 @@ class Evidence:
         else:
             first, reach = self.now, self.now - RECENT_SECONDS
         told = [failure.at for failure in self.current_boot_failures if failure.at > reach]
-        if self.service is not None and self.service.down and self.service.exited:
-            told += [h.at for h in self.happenings if h.what == "exit" and h.at > max(
-                reach, self.ready)]  # fmt: skip
-            told = told or [self.service.exited]
+        oldest = max(reach, self.ready)
+        told += [h.at for h in self.happenings if h.what == "exit" and h.at > oldest]
+        if not told and self.died:
+            told = [self.died]
         return min([first, *told])

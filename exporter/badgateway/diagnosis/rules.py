@@ -18,6 +18,7 @@ from badgateway.packages.names import MissingModule, classify_missing
 
 Rule = Callable[[Evidence], Verdict | None]
 
+_JUST_STARTED: Final = 60.0
 _LOOP_STARTS: Final = 3
 """Automatic restarts within a quarter of an hour from which on it is a loop."""
 
@@ -99,27 +100,30 @@ def boot_failure(evidence: Evidence) -> Verdict | None:
 def crash_loop(evidence: Evidence) -> Verdict | None:
     """The service is started again and again and does not stay up."""
     service, backend = evidence.service, evidence.backend
-    if service is None:
+    if service is None or service.active in ("inactive", "not_found"):
         return None
     starts = len(evidence.recent_starts)
+    if evidence.now - service.started < _JUST_STARTED:
+        # systemd's own count goes back to before the exporter was started
+        starts = max(starts, service.restarts)
     ends = [e for e in evidence.worker_ends if e.at > evidence.now - 120]
-    waiting = service.sub == "auto-restart"
-    given_up = service.active == "failed"
-    if starts < _LOOP_STARTS and not (waiting and service.restarts) and not given_up:
+    waiting = service.sub == "auto-restart" and service.restarts > 0
+    given_up = service.active == "failed" and (starts > 0 or service.restarts > 0)
+    if starts < _LOOP_STARTS and not waiting and not given_up:
         if not (evidence.deaf and len(ends) >= 2 * _LOOP_STARTS):
             return None
     elif not evidence.service_down and evidence.answered:
         return None
-    exits = [h.reason for h in evidence.happenings if h.what == "exit"]
-    why = exits[-1].replace("_", " ") if exits else service.result or "unknown"
-    manner = (
-        "systemd has given up starting it" if given_up else f"restarted {starts} times in 15 min"
-    )
+    manner = f"restarted {starts} times in 15 min"
+    if given_up:
+        manner = "systemd has given up starting it"
+    elif starts < _LOOP_STARTS and not waiting:
+        manner = f"{len(ends)} workers ended in the last 2 minutes"
     return Verdict(
         "crash_loop",
         0.8,
         backend.unit,
-        f"{backend.name} does not stay up: {manner}, last end: {why}.",
+        f"{backend.name} does not stay up: {manner}, last end: {_last_end(evidence)}.",
         evidence.since,
         _facts(evidence),
         _logs(evidence),
@@ -127,13 +131,20 @@ def crash_loop(evidence: Evidence) -> Verdict | None:
 
 
 def service_stopped(evidence: Evidence) -> Verdict | None:
-    """The service was stopped, or ended by itself without an error."""
+    """The service was stopped, or ended and is not started again."""
     service, backend = evidence.service, evidence.backend
-    if service is None or service.active != "inactive":
+    if service is None or service.active not in ("inactive", "failed", "not_found"):
         return None
     exits = [h.reason for h in evidence.happenings if h.what == "exit"]
-    ended = "ended by itself" if exits and exits[-1] == "clean_exit" else "is stopped"
-    start = f"systemctl start {backend.unit}" if backend.unit else "start it"
+    start: tuple[str, ...] = (f"systemctl start {backend.unit}" if backend.unit else "start it",)
+    if service.active == "not_found":
+        ended, start = f"does not run: {backend.unit} does not exist any more", ()
+    elif service.active == "failed":
+        ended = f"ended ({_last_end(evidence)}) and is not started again"
+    elif exits and exits[-1] == "clean_exit":
+        ended = "ended by itself, without an error, and is not started again"
+    else:
+        ended = "is stopped"
     return Verdict(
         "service_stopped",
         0.9,
@@ -141,15 +152,15 @@ def service_stopped(evidence: Evidence) -> Verdict | None:
         f"{backend.name} {ended}.",
         evidence.since,
         _facts(evidence),
-        (start, *_logs(evidence)),
+        (*start, *_logs(evidence)),
     )
 
 
 RULES: Final[tuple[Rule, ...]] = (
     missing_dependency,
     boot_failure,
-    service_stopped,
     crash_loop,
+    service_stopped,
 )
 
 
@@ -219,7 +230,7 @@ def _missing_dependency(
 ) -> Verdict:
     backend, report = evidence.backend, evidence.next_start
     package = missing.distribution
-    where = report.virtualenv if report else "its virtualenv"
+    where = (report.virtualenv if report else "") or "its virtualenv"
     if missing.declared_in:
         declared = f"declared in {missing.declared_in}"
         declared += f" as {package}{missing.declared}" if missing.declared else ""
@@ -230,7 +241,7 @@ def _missing_dependency(
     summary = f"{backend.name} does not load: {package} is not installed in {where} ({declared})."
     facts = [_told(failure)] if failure else []
     facts += [finding.message] if finding else []
-    if evidence.drift_since:
+    if evidence.drift_since and report is not None and report.verdict == "will_fail":
         facts.append(f"The virtualenv lacks it at least since {_clock(evidence.drift_since)}.")
     fix = finding.fix if finding and finding.fix else f"install {package} in {where}"
     restart = (f"systemctl restart {backend.unit}",) if backend.unit else ()
@@ -243,6 +254,12 @@ def _missing_dependency(
         (*facts, *_facts(evidence)),
         (fix, *restart),
     )
+
+
+def _last_end(evidence: Evidence) -> str:
+    ends = [h.reason for h in evidence.happenings if h.what == "exit" and h.reason != "start_limit"]
+    result = evidence.service.result if evidence.service else ""
+    return (ends[-1] if ends else result or "unknown").replace("_", " ").replace("-", " ")
 
 
 def _told(failure: BootFailure) -> str:
@@ -269,6 +286,9 @@ def _facts(evidence: Evidence) -> tuple[str, ...]:
         name = evidence.backend.unit or "The process"
         state = f"{service.active} ({service.sub})" if service.sub else service.active
         facts.append(f"{name} is {state}.")
+        if evidence.listening is False and service.active == "active" and service.started:
+            age = evidence.now - service.started
+            facts.append(f"It was started {age:.0f} s ago and does not listen.")
         if service.exited and service.down:
             facts.append(
                 f"Its main process ended at {_clock(service.exited)} with status "

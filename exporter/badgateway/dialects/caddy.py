@@ -30,6 +30,7 @@ class _Entry(msgspec.Struct):
     ts: Any = None
     status: Any = None
     duration: Any = None
+    err_id: str = ""
     err_trace: str = ""
     error: Any = None
     request: _Request | None = None
@@ -73,9 +74,13 @@ class Reader:
         site, probe = _site(request), _probe(request)
         reason = go_errors.reason(entry.msg)
         if reason == go_errors.CLIENT_ABORT:
-            return (ClientAbort(at, site, probe),)
+            return (ClientAbort(at, site, probe, _identity(entry)),)
         address = go_errors.upstream(entry.msg) or _text(entry.upstream)
-        return (UpstreamFailure(at, reason, status, site, address, entry.msg[:300], probe),)
+        return (
+            UpstreamFailure(
+                at, reason, status, site, address, entry.msg[:300], probe, _identity(entry)
+            ),
+        )
 
     def _access(self, entry: _Entry, at: float) -> tuple[Event, ...]:
         request = entry.request or _Request()
@@ -83,20 +88,21 @@ class Reader:
         status = _status(entry.status)
         if status in (0, _CLIENT_CLOSED_REQUEST):
             # 2.6 writes status 0 for a client that left, 2.11 writes 499
-            return (ClientAbort(at, site, probe),)
+            return (ClientAbort(at, site, probe, _identity(entry)),)
         if status is None:
             return ()
         duration = float(entry.duration) if isinstance(entry.duration, int | float) else None
         origin = None
         if status >= 500:
             origin = _origin(entry, status)
-        return (Response(at, status, site, origin, duration, _text(entry.upstream), probe),)
+        upstream = _text(entry.upstream)
+        return (Response(at, status, site, origin, duration, upstream, probe, _identity(entry)),)
 
     def _aborted(self, entry: _Entry, at: float) -> tuple[Event, ...]:
         error = _text(entry.error) or ""
         request = entry.request or _Request()
         if "context canceled" in error:
-            return (ClientAbort(at, _site(request), _probe(request)),)
+            return (ClientAbort(at, _site(request), _probe(request), _identity(entry)),)
         if "timeout" in error:
             reason = "body_timeout"
         elif "chunk" in error:
@@ -106,7 +112,7 @@ class Reader:
         return (
             UpstreamFailure(
                 at, reason, None, _site(request), _text(entry.upstream), error[:300],
-                _probe(request),
+                _probe(request), _identity(entry),
             ),
         )  # fmt: skip
 
@@ -125,6 +131,13 @@ def _origin(entry: _Entry, status: int) -> str | None:
     servers = headers.get("Server")
     others = isinstance(servers, list) and any(name != "Caddy" for name in servers)
     return "application" if others or "Via" in headers else None
+
+
+def _identity(entry: _Entry) -> str:
+    """What tells a line from every other, in whichever of Caddy's logs it stands."""
+    if not isinstance(entry.ts, float):
+        return ""
+    return f"{entry.ts!r} {entry.logger} {entry.err_id} {entry.duration}"
 
 
 def _site(request: _Request) -> str | None:

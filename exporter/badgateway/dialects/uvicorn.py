@@ -15,8 +15,11 @@ from typing import ClassVar, Final
 from badgateway.dialects import systemd
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Collector, Traceback
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
+from badgateway.redaction import redacted
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_ERROR: Final = re.compile(r"^(?:\x1b\[[0-9;]*m)*ERROR")
 _LEVEL: Final = re.compile(r"^(?:INFO|WARNING|ERROR|CRITICAL|DEBUG): +(.*)$", re.S)
 _STARTED: Final = re.compile(r"^Started (server|parent) process \[(\d+)\]")
 _DIED: Final = re.compile(r"^Child process \[(\d+)\] died")
@@ -46,6 +49,8 @@ class _Writer:
     ended: bool = False
     last_words: str | None = None
     detail: str = ""
+    lifespan: Traceback | None = None
+    said: str = ""
 
 
 class Reader:
@@ -65,6 +70,9 @@ class Reader:
             return self._ended(line, end) if end else ()
         writer = self._writer(line.invocation, line.pid)
         text = _ANSI.sub("", line.text) if "\x1b" in line.text else line.text
+        if (opened := _LEVEL.match(text)) and opened[1].startswith(_TRACEBACK):
+            text = opened[1]  # uvicorn logs the traceback of a failed lifespan as one message
+            writer.lifespan = None
         if _SPAWNED.match(text):
             writer.spawned = True
             return ()
@@ -106,9 +114,11 @@ class Reader:
         if missing := _NO_APPLICATION.match(text):
             return self._boot_failure(line, writer, "ImportError", missing[0], missing[1])
         if text.startswith("Application startup failed"):
-            return self._boot_failure(line, writer, "LifespanFailed", text, None)
+            return self._lifespan_failed(line, writer, text)
         if text.startswith("Finished server process") and line.pid is None:
             writer.serving = False  # what follows in the file is another process
+        if _ERROR.match(line.text):
+            writer.said = redacted(text)[:MESSAGE_KEPT]
         return self._parent_said(line, writer, text)
 
     def _parent_said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
@@ -132,9 +142,20 @@ class Reader:
 
     def _crashed(self, line: Line, writer: _Writer, traceback: Traceback) -> tuple[Event, ...]:
         if not (writer.spawned or traceback.passed_through(*_LOADER)):
+            writer.lifespan = traceback
             return ()
         if writer.serving and line.pid is not None:
             return ()  # an application that serves prints what it likes
+        return self._boot_failure(
+            line, writer, traceback.exception, traceback.message, traceback.module
+        )
+
+    def _lifespan_failed(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
+        """Its startup code failed; the traceback before, if there was one, says how."""
+        traceback, writer.lifespan = writer.lifespan, None
+        if traceback is None:
+            reason = f"{writer.said} ({text})" if writer.said else text
+            return self._boot_failure(line, writer, "LifespanFailed", reason, None)
         return self._boot_failure(
             line, writer, traceback.exception, traceback.message, traceback.module
         )
@@ -171,8 +192,12 @@ class Reader:
 
     def _worker_ended(self, line: Line, pid: int, reason: str | None) -> tuple[Event, ...]:
         known = (line.invocation, pid) in self._writers
-        if line.pid is None and not known:
-            return ()  # in a file anyone may have written it: only of a process that said its pid
+        if line.pid is None or not self._parent_known(line):
+            # anyone may have written it: only of a process that said its pid
+            if not known:
+                return ()
+        elif not self._writer(line.invocation, line.pid).parent:
+            return ()
         worker = self._writer(line.invocation, pid)
         if worker.ended:
             return ()
@@ -199,6 +224,13 @@ class Reader:
         return any(
             invocation == line.invocation and writer.parent and pid != line.pid
             for (invocation, pid), writer in self._writers.items()
+        )
+
+    def _parent_known(self, line: Line) -> bool:
+        """A parent process of this invocation has announced itself."""
+        return any(
+            invocation == line.invocation and writer.parent
+            for (invocation, _), writer in self._writers.items()
         )
 
     def _writer(self, invocation: str | None, pid: int | None) -> _Writer:

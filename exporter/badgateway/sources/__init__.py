@@ -86,6 +86,7 @@ class ThreadedSource(ABC):
         self.name = name
         self.status = Status()
         self.stopping = threading.Event()
+        self._position: Position | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._accept: Deliver | None = None
@@ -100,10 +101,8 @@ class ThreadedSource(ABC):
             accept: takes each batch; counting must be done when it returns.
             position: where the last checkpoint stood, or None for a first start.
         """
-        self._loop, self._accept = loop, accept
-        self._thread = threading.Thread(
-            target=self._run, args=(position,), name=f"source {self.name}", daemon=True
-        )
+        self._loop, self._accept, self._position = loop, accept, position
+        self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -130,16 +129,19 @@ class ThreadedSource(ABC):
         while True:
             try:
                 future.result(timeout=0.5)
+                if batch.position is not None:
+                    self._position = batch.position
                 return
             except TimeoutError:
                 if self.stopping.is_set() or loop.is_closed():
                     future.cancel()
                     raise Stopped from None
 
-    def _run(self, position: Position | None) -> None:
+    def _run(self) -> None:
         while not self.stopping.is_set():
             try:
-                position = self.read(position)
+                # whatever ended the last attempt, what it counted is not read again
+                self.read(self._position)
             except Stopped:
                 return
             except Exception as error:
@@ -148,9 +150,9 @@ class ThreadedSource(ABC):
             self.stopping.wait(self.RETRY_SECONDS)
 
     @abstractmethod
-    def read(self, position: Position | None) -> Position | None:
-        """Read on from ``position`` until stopped or lost.
+    def read(self, position: Position | None) -> None:
+        """Read on from ``position`` until lost; called again after a pause.
 
-        Returns:
-            The position from which to go on after a pause.
+        Raises:
+            Stopped: the exporter ends.
         """

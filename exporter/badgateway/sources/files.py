@@ -6,20 +6,19 @@ a deletion, its content is not.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from badgateway.events import LINE_LIMIT, Batch, Line
 from badgateway.sources import STALE_SECONDS, Position, Stopped, ThreadedSource, log
+from badgateway.sources.rotation import holds, mark, mark_rotated, read_rotated, rotated
 
 _CHUNK: Final = 256 * 1024
 _EVIDENCE_BYTES: Final = 1024 * 1024
-_HEAD_BYTES: Final = 256
 POLL_SECONDS: Final = 0.25
 
 
@@ -32,44 +31,64 @@ class FileSource(ThreadedSource):
         self._path = path
         self._unit = unit
         self._away = False
+        self._born_late = False
 
-    def read(self, position: Position | None) -> Position | None:
+    def read(self, position: Position | None) -> None:
         """Read until stopped or the file is gone; see ``ThreadedSource.read``."""
         try:
             descriptor = _open(self._path)
         except OSError as error:
-            if self.status.lost(f"cannot read {self._path}: {error.strerror or error}"):
+            if position is None and isinstance(error, FileNotFoundError):
+                self._born_late = True  # all that it will hold was written under our eyes
+            remedy = ""
+            if isinstance(error, PermissionError):
+                remedy = "; let the exporter's user read it, by group adm or an ACL"
+            if self.status.lost(f"cannot read {self._path}: {error.strerror or error}{remedy}"):
                 log.warning("%s: %s", self.name, self.status.problem)
-            return position
-        gap = ""
-        if position is not None:
-            # what was written meanwhile is of the past, however long that was
-            self._away = time.time() - float(position.get("at", 0)) > STALE_SECONDS
-            descriptor, position, gap = self._resume(descriptor, position)
-        while True:
-            try:
+            return
+        try:
+            gap = ""
+            if position is not None:
+                # what was written meanwhile is of the past, however long that was
+                self._away = time.time() - float(position.get("at", 0)) > STALE_SECONDS
+                position, gap = self._resume(descriptor, position)
+            elif self._born_late:
+                position = mark(descriptor, 0)
+            while True:
                 self._follow(descriptor, position, gap)
-            finally:
                 os.close(descriptor)
-            descriptor = _open(self._path)
-            position, gap = _position(descriptor, 0), ""
+                descriptor = -1
+                descriptor = _open(self._path)
+                position, gap = mark(descriptor, 0), ""
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
-    def _resume(self, descriptor: int, position: Position) -> tuple[int, Position | None, str]:
-        """Read what was left of a file rotated while nobody looked; then go on with the new one."""
-        if _is(descriptor, position):
-            return descriptor, position, ""
-        for sibling in sorted(self._path.parent.glob(self._path.name + "*")):
-            try:
-                old = _open(sibling)
-            except OSError:
-                continue
-            try:
-                if _is(old, position):
-                    self._drain(old, int(position["offset"]), counted_from=int(position["offset"]))
-                    return descriptor, _position(descriptor, 0), ""
-            finally:
-                os.close(old)
-        return descriptor, _position(descriptor, 0), "the file read last is gone"
+    def _resume(self, descriptor: int, position: Position) -> tuple[Position, str]:
+        """Read what is left of the file read last, if another has its name now.
+
+        Returns:
+            Where to go on in the present file, and why something may be lost.
+        """
+        if holds(descriptor, position, os.fstat(descriptor).st_size):
+            return position, ""
+        gap = "the file read last is gone"
+        for number, path in enumerate(rotated(self._path, position)):
+            gap = ""
+            self._deliver_rotated(path, 0 if number else int(position["offset"]))
+        return mark(descriptor, 0), gap
+
+    def _deliver_rotated(self, path: Path, offset: int) -> None:
+        """Count the lines of a rotated file from ``offset`` on, one batch for each chunk."""
+        rest = b""
+        for chunk in read_rotated(path, offset, _CHUNK):
+            offset += len(chunk)
+            whole, newline, rest = (rest + chunk).rpartition(b"\n")
+            reached = mark_rotated(path, offset - len(rest))
+            self.deliver(Batch(self.name, self._lines(whole + newline), True, reached))
+        if rest:
+            reached = mark_rotated(path, offset)
+            self.deliver(Batch(self.name, self._lines(rest), True, reached))
 
     def _follow(self, descriptor: int, position: Position | None, gap: str) -> None:
         """Deliver what is written until another file has the name."""
@@ -78,16 +97,23 @@ class FileSource(ThreadedSource):
         begin = max(0, counted_from - _EVIDENCE_BYTES)
         self.status.ok()
         offset = self._drain(descriptor, begin, counted_from, gap=gap, fresh=True)
+        if counted_from > begin:  # evidence alone does not say that counting has begun
+            self._deliver(descriptor, b"", offset, True, "", False)
         self._away = False
+        last = mark(descriptor, offset)
         while True:
             self.stopping.wait(POLL_SECONDS)
             if self.stopping.is_set():
                 raise Stopped
             size = os.fstat(descriptor).st_size
-            if size < offset:
-                offset = self._drain(descriptor, 0, 0, gap="the file was truncated")
+            if size != offset and not holds(descriptor, last, size):
+                # truncated, perhaps after it was copied
+                _, gap = self._resume(descriptor, last)
+                offset = self._drain(descriptor, 0, 0, gap=gap)
+                last = mark(descriptor, offset)
             elif size > offset:
                 offset = self._drain(descriptor, offset, offset)
+                last = mark(descriptor, offset)
             if self._replaced(descriptor):
                 # what was written between the last look and the rename is still read
                 self._drain(descriptor, offset, offset, final=True)
@@ -131,15 +157,19 @@ class FileSource(ThreadedSource):
     def _deliver(
         self, descriptor: int, data: bytes, offset: int, counted: bool, gap: str, fresh: bool
     ) -> None:
+        lines = self._lines(data)
+        if lines and counted and self._away:
+            self.status.behind()
+        self.status.unread = max(0, os.fstat(descriptor).st_size - offset)
+        position = mark(descriptor, offset) if counted else None
+        self.deliver(Batch(self.name, lines, counted, position, gap, fresh))
+
+    def _lines(self, data: bytes) -> tuple[Line, ...]:
         now = time.time()
         lines = tuple(_lines(data, now, self.name, self._unit))
         if lines:
             self.status.last_event = now
-            if counted and self._away:
-                self.status.behind()
-        self.status.unread = max(0, os.fstat(descriptor).st_size - offset)
-        position = _position(descriptor, offset) if counted else None
-        self.deliver(Batch(self.name, lines, counted, position, gap, fresh))
+        return lines
 
 
 def _open(path: Path) -> int:
@@ -149,33 +179,6 @@ def _open(path: Path) -> int:
         os.close(descriptor)
         raise OSError(0, "not a regular file")
     return descriptor
-
-
-def _head(descriptor: int, length: int) -> str:
-    return hashlib.sha256(os.pread(descriptor, length, 0)).hexdigest()[:16]
-
-
-def _position(descriptor: int, offset: int) -> dict[str, Any]:
-    status = os.fstat(descriptor)
-    length = min(offset, _HEAD_BYTES)
-    return {
-        "device": status.st_dev,
-        "inode": status.st_ino,
-        "offset": offset,
-        "length": length,
-        "head": _head(descriptor, length),
-        "at": time.time(),
-    }
-
-
-def _is(descriptor: int, position: Position) -> bool:
-    """Tell whether an open file is the one a position was taken in, and still holds it."""
-    status = os.fstat(descriptor)
-    return (
-        status.st_ino == position.get("inode")
-        and status.st_size >= int(position["offset"])
-        and _head(descriptor, int(position.get("length", 0))) == position.get("head")
-    )
 
 
 def _lines(data: bytes, at: float, source: str, unit: str | None) -> Iterator[Line]:

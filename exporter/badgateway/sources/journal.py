@@ -26,6 +26,7 @@ from badgateway.sources import (
 )
 
 _BATCH: Final = 500
+_EVIDENCE_ENTRIES: Final = 10_000
 _LINES_MISSED: Final = "a596d6fe7bfa4994828e72309e95d61e"
 _DIRECTORIES: Final = ("/run/log/journal", "/var/log/journal")
 _OVERLAP: Final = 30.0
@@ -71,7 +72,7 @@ class JournalSource(ThreadedSource):
             self._units = wanted
             self._changed.set()
 
-    def read(self, position: Position | None) -> Position | None:
+    def read(self, position: Position | None) -> None:
         """Read until stopped; see ``ThreadedSource.read``."""
         try:
             from systemd import journal
@@ -80,12 +81,12 @@ class JournalSource(ThreadedSource):
                 "the systemd bindings are not installed: install badgateway-exporter[journal]"
             ):
                 log.warning("%s: %s", self.name, self.status.problem)
-            return position
+            return
         problem = unreadable()
         if problem:
             if self.status.lost(problem):
                 log.warning("%s: %s", self.name, problem)
-            return position
+            return
         while not self.stopping.is_set():
             units = self._units
             self._changed.clear()
@@ -102,7 +103,7 @@ class JournalSource(ThreadedSource):
 
     def _follow(self, reader: Any, position: Position | None) -> Position | None:
         """Deliver entries until the set of units changes or the exporter stops."""
-        start = _Start.at(position, self._since)
+        start = _Start.at(position, self._since, _oldest(), _earliest(reader))
         reader.seek_realtime(start.begin)
         counting, gap, fresh = False, "", True
         self.status.ok()
@@ -116,12 +117,15 @@ class JournalSource(ThreadedSource):
                     self._deliver(lines, None, fresh=fresh)
                     lines, counting, fresh = [], True, False
                     gap = start.gap
-                if entry.get("MESSAGE_ID") == _LINES_MISSED:
-                    gap = "the journal suppressed messages of a service"
-                lines.extend(_lines(entry, at, self.name))
+                if entry.get("_TRANSPORT") == "driver":
+                    if counting and entry.get("MESSAGE_ID") == _LINES_MISSED:
+                        gap = "the journal suppressed messages of a service"
+                else:
+                    lines.extend(_lines(entry, at, self.name))
                 position = {"cursor": str(entry["__CURSOR"]), "at": at} if counting else position
                 if not counting and entry["__CURSOR"] == start.cursor:
                     self._deliver(lines, None, fresh=fresh)
+                    self._deliver([], position)
                     lines, counting, fresh = [], True, False
             if not drained:
                 self._deliver(lines, position if counting else None, gap=gap, fresh=fresh)
@@ -131,7 +135,7 @@ class JournalSource(ThreadedSource):
                 # everything that was there is evidence: count from here on
                 counting = True
                 position = position or {"cursor": "", "at": start.now}
-                self._deliver([], position, fresh=fresh)
+                self._deliver([], position, gap=start.gap, fresh=fresh)
                 fresh = False
             if self._changed.is_set():
                 break
@@ -158,26 +162,47 @@ class _Start:
     begin: float
     cursor: str
     counted_until: float
+    gap: str = ""
+    """Why something may be lost between what was counted and what there is to read."""
 
     @classmethod
-    def at(cls, position: Position | None, since: float | None) -> _Start:
+    def at(
+        cls, position: Position | None, since: float | None, oldest: float, earliest: float
+    ) -> _Start:
         now = time.time()
         begin = now - EVIDENCE_SECONDS
         if since is not None:
             begin = min(begin, since)
+        begin = max(begin, earliest)
         if position is None:
             return cls(now, begin, "", now)
         until = float(position["at"])
-        return cls(now, min(begin, until - _OVERLAP), str(position["cursor"]), until)
+        gap = "the journal no longer reaches back to what was read last" if oldest > until else ""
+        return cls(now, min(begin, until - _OVERLAP), str(position["cursor"]), until, gap)
 
     def passed(self, at: float) -> bool:
         """Tell whether an entry of this time lies behind what was counted."""
         return at > self.counted_until
 
-    @property
-    def gap(self) -> str:
-        """Why something may be lost when counting starts without meeting the saved entry."""
-        return "the saved position is gone from the journal" if self.cursor else ""
+
+def _earliest(reader: Any) -> float:
+    """Return the time of the last entry but ``_EVIDENCE_ENTRIES``: evidence begins there."""
+    reader.seek_tail()
+    entry = reader.get_previous(_EVIDENCE_ENTRIES)
+    return float(entry["__REALTIME_TIMESTAMP"]) if entry else 0.0
+
+
+def _oldest() -> float:
+    """Return the time of the oldest entry that can be read, 0 when there is none."""
+    from systemd import journal
+
+    reader = journal.Reader(converters=_CONVERTERS)
+    try:
+        reader.seek_head()
+        entry = reader.get_next()
+        return float(entry["__REALTIME_TIMESTAMP"]) if entry else 0.0
+    finally:
+        reader.close()
 
 
 def unreadable() -> str:
@@ -203,6 +228,11 @@ def _match(reader: Any, units: frozenset[str]) -> None:
     reader.add_match(_PID="1")
     for unit in sorted(units):
         reader.add_match(UNIT=unit)
+    reader.add_disjunction()
+    # what journald itself says of a unit: that it dropped messages of it
+    reader.add_match(_TRANSPORT="driver")
+    for unit in sorted(units):
+        reader.add_match(OBJECT_SYSTEMD_UNIT=unit)
 
 
 def _entries(reader: Any, limit: int) -> Iterator[dict[str, Any]]:
@@ -214,9 +244,13 @@ def _entries(reader: Any, limit: int) -> Iterator[dict[str, Any]]:
 
 
 def _lines(entry: dict[str, Any], at: float, source: str) -> Iterator[Line]:
-    message = entry.get("MESSAGE", "")
-    if isinstance(message, bytes):
-        message = message.decode("utf-8", "replace")
+    # a writer may give the field several times, and no text at all
+    given = entry.get("MESSAGE", "")
+    messages = given if isinstance(given, list) else [given]
+    message = "\n".join(
+        part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+        for part in messages
+    )
     pid = entry.get("_PID")
     manager: dict[str, str] | None = None
     unit = entry.get("_SYSTEMD_UNIT")
@@ -225,7 +259,7 @@ def _lines(entry: dict[str, Any], at: float, source: str) -> Iterator[Line]:
         unit = entry["UNIT"]
         invocation = entry.get("INVOCATION_ID")
         manager = {name: str(entry[name]) for name in _MANAGER_FIELDS if name in entry}
-    for text in str(message).split("\n"):
+    for text in message.split("\n"):
         yield Line(
             at,
             text[:LINE_LIMIT],

@@ -25,7 +25,7 @@ _UNIT: Final = "org.freedesktop.systemd1.Unit"
 _SERVICE: Final = "org.freedesktop.systemd1.Service"
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _CALL_SECONDS: Final = 10.0
-_TRIES: Final = 3
+_TRIES: Final = 20
 RETRY_SECONDS: Final = 2.0
 
 Properties = dict[str, Any]
@@ -100,11 +100,11 @@ class SystemdBus:
         found: Properties = {}
         for _ in range(_TRIES):
             changes = self._changes.get(unit, 0)
-            for interface in (_UNIT, _SERVICE):
-                (values,) = await self._call(path, _PROPERTIES, "GetAll", "s", [interface])
-                found.update(_plain(values))
+            # no interface: those of all, at one moment (sd-bus; the specification leaves it open)
+            (values,) = await self._call(path, _PROPERTIES, "GetAll", "s", [""])
+            found = _plain(values)
             if self._changes.get(unit, 0) == changes:
-                break  # nothing happened between the two halves: they are of one moment
+                break  # no change was told after it was answered and before it is returned
         return found
 
     def unwatch(self, unit: str) -> None:

@@ -55,12 +55,100 @@ def log_files(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the files Caddy writes JSON logs to."""
     files: dict[str, None] = {}
     for logger in _mapping(_mapping(document.get("logging")).get("logs")).values():
-        logger = _mapping(logger)
-        writer = _mapping(logger.get("writer"))
-        encoding = _mapping(logger.get("encoder")).get("format", "json")
-        if writer.get("output") == "file" and encoding == "json" and writer.get("filename"):
+        writer = _mapping(_mapping(logger).get("writer"))
+        if writer.get("output") == "file" and _is_json(logger) and writer.get("filename"):
             files[str(writer["filename"])] = None
     return tuple(files)
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where lines that matter are written: a file's path, or an empty string for standard error.
+
+    Attributes:
+        errors: handlers' errors, proxying failures among them.
+        access: requests that were answered; empty where none are logged.
+    """
+
+    errors: frozenset[str] = frozenset()
+    access: frozenset[str] = frozenset()
+
+
+def destinations(document: Mapping[str, Any]) -> Destinations:
+    """Return where Caddy writes what (caddyserver.com/docs/json/logging)."""
+    logs = dict(_mapping(_mapping(document.get("logging")).get("logs")))
+    logs.setdefault("default", {})
+    names = _access_loggers(document)
+    errors, access = set(), set()
+    for logger in map(_mapping, logs.values()):
+        writer = _mapping(logger.get("writer"))
+        output = writer.get("output", "stderr")
+        if not _is_json(logger) or output not in ("stderr", "stdout", "file"):
+            continue
+        place = str(writer.get("filename", "")) if output == "file" else ""
+        if _takes(logger, "http.log.error"):
+            errors.add(place)
+        if any(_takes(logger, name) for name in names):
+            access.add(place)
+    return Destinations(frozenset(errors), frozenset(access))
+
+
+def admin_address(document: Mapping[str, Any]) -> str | None:
+    """Return the admin API's address that a configuration sets.
+
+    Returns:
+        ``http://host:port`` or ``unix:/path``; empty when it is switched off, None when the
+        default holds.
+    """
+    admin = _mapping(document.get("admin"))
+    if admin.get("disabled"):
+        return ""
+    listen = admin.get("listen")
+    if not isinstance(listen, str) or not listen:
+        return None
+    listen = address(listen.partition("|")[0])
+    if listen.startswith("unix:"):
+        return listen
+    host, _, port = listen.rpartition(":")
+    return f"http://{'localhost' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
+
+
+def _access_loggers(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the loggers that take answered requests."""
+    names: dict[str, None] = {}
+    http = _mapping(_mapping(document.get("apps")).get("http"))
+    for server in _mapping(http.get("servers")).values():
+        logs = _mapping(server).get("logs")
+        if not isinstance(logs, Mapping):
+            continue
+        given: list[Any] = [logs.get("default_logger_name")]
+        for value in _mapping(logs.get("logger_names")).values():
+            given += value if isinstance(value, list) else [value]  # several since 2.8
+        for name in given:
+            if isinstance(name, str) and name:
+                names[f"http.log.access.{name}"] = None
+        if not logs.get("default_logger_name") and not logs.get("skip_unmapped_hosts"):
+            names["http.log.access"] = None
+    return tuple(names)
+
+
+def _takes(logger: Mapping[str, Any], name: str) -> bool:
+    """Whether a log takes what a logger writes: the longer of its rules that fit decides."""
+    included, excluded = _list(logger.get("include")), _list(logger.get("exclude"))
+    inside = max((len(str(rule)) for rule in included if _below(name, rule)), default=-1)
+    outside = max((len(str(rule)) for rule in excluded if _below(name, rule)), default=-1)
+    return (inside >= 0 or not included) and inside >= outside
+
+
+def _below(name: str, rule: object) -> bool:
+    return isinstance(rule, str) and (name == rule or name.startswith(f"{rule}."))
+
+
+def _is_json(logger: object) -> bool:
+    encoder = _mapping(_mapping(logger).get("encoder"))
+    while encoder.get("format") in ("filter", "append"):
+        encoder = _mapping(encoder.get("wrap"))
+    return bool(encoder.get("format", "json") == "json")
 
 
 def _speaks_tls(server: Mapping[str, Any], listen: str, hosts: bool, http_port: str) -> bool:

@@ -16,7 +16,7 @@ from dbus_fast.errors import DBusError
 from badgateway import config as settings
 from badgateway.sources import log
 from badgateway.sources.systemd_bus import Properties, SystemdBus
-from badgateway.topology import processes, proxies, units
+from badgateway.topology import memory, processes, proxies, units
 from badgateway.topology.backends import Backend, PathMap, join
 from badgateway.topology.caddy import Route
 from badgateway.topology.launch import parse_command
@@ -69,6 +69,7 @@ class Discovery:
         self._applications: dict[str, Backend] = {}
         self._caddies: dict[str, CaddyPlace] = {}
         self._seen: set[str] = set()
+        self._gone: set[str] = set()
         self._units: set[str] = set(learnt.get("units", ()))
         self._listens: dict[str, tuple[str, ...]] = {
             unit: tuple(addresses) for unit, addresses in learnt.get("listens", {}).items()
@@ -77,10 +78,18 @@ class Discovery:
             name: tuple(Route(**route) for route in routes)
             for name, routes in learnt.get("routes", {}).items()
         }
+        self._admins: dict[str, str] = dict(learnt.get("admins", {}))
+        self._remembered = {
+            backend.unit: backend for backend in memory.backends(learnt.get("backends", ()))
+        }
 
     def forget_units(self) -> None:
         """Ask about every unit anew: systemd has read its unit files again."""
         self._seen.clear()
+
+    def forget_unit(self, name: str) -> None:
+        """Ask about a unit anew: it runs another process, perhaps with another command line."""
+        self._seen.discard(name)
 
     def memory(self) -> dict[str, Any]:
         """What is worth remembering over a restart of the exporter."""
@@ -91,6 +100,8 @@ class Discovery:
                 name: [{slot: getattr(route, slot) for slot in Route.__slots__} for route in routes]
                 for name, routes in self._routes.items()
             },
+            "admins": dict(self._admins),
+            "backends": [memory.document(backend) for backend in self._remembered.values()],
         }
 
     async def look(self) -> Findings:
@@ -100,11 +111,17 @@ class Discovery:
             await self._look_at_units()
             applications = dict(self._applications)
         if self._config.discovery.enabled and not self._bus.status.up:
-            applications |= self._look_at_processes()
+            remembered = {b.name: b for b in self._remembered.values()}
+            applications = remembered | applications
+            applications |= self._look_at_processes(applications)
         applications = _configured(self._config.backends, applications, self._units)
         places = self._places()
         answers = {
-            place.name: await proxies.look(place, self._config.discovery.run_proxy_adapter)
+            place.name: await proxies.look(
+                place,
+                self._config.discovery.run_proxy_adapter,
+                self._admins.get(place.name, ""),
+            )
             for place in places
         }
         problems: dict[str, str] = {}
@@ -116,15 +133,33 @@ class Discovery:
         for name, found in answers.items():
             if found.loaded is not None or found.on_disk is not None:
                 self._routes[name] = found.routes
+            if found.admin:
+                self._admins[name] = found.admin
             routes.append((name, self._routes.get(name, ())))
             on_disk.append((name, found.on_disk or ()))
+        paths = join(applications.values(), routes)
         return Findings(
-            join(applications.values(), routes),
+            self._without_forsaken(paths),
             join(applications.values(), on_disk),
             places,
             answers,
             problems,
         )
+
+    def _without_forsaken(self, paths: PathMap) -> PathMap:
+        """Leave out applications whose unit is gone and that nobody asks for any more."""
+        configured = {backend.name for backend in self._config.backends}
+        forsaken = {
+            backend.name: backend.unit
+            for backend in paths.backends
+            if backend.unit in self._gone and not backend.paths and backend.name not in configured
+        }
+        for name, unit in forsaken.items():
+            self._applications.pop(name, None)
+            for kept in (self._remembered, self._listens):
+                kept.pop(unit, None)
+            self._units.discard(unit)
+        return PathMap(tuple(b for b in paths.backends if b.name not in forsaken))
 
     async def _look_at_units(self) -> None:
         try:
@@ -154,10 +189,17 @@ class Discovery:
         """Keep a unit if it is an application or a proxy."""
         application = units.application(name, properties, self._listens.get(name, ()))
         caddy = units.caddy(name, properties)
+        self._gone.discard(name)
+        if application is None and caddy is None and units.is_gone(properties):
+            # its file was removed: what ran there is still what clients ask for
+            application = self._remembered.get(name)
+            if application is not None:
+                self._gone.add(name)
         if application is None and caddy is None and not wanted:
             self._units.discard(name)
             self._bus.unwatch(name)
             self._applications.pop(name.removesuffix(".service"), None)
+            self._remembered.pop(name, None)
             return
         self._units.add(name)
         given = next((b.name for b in self._config.backends if b.unit == name), None)
@@ -165,18 +207,21 @@ class Discovery:
             self._unit_seen(given or name.removesuffix(".service"), name, properties)
         if application is not None:
             self._applications[application.name] = application
+            self._remembered[name] = application
             if application.listens:
                 self._listens[name] = application.listens
         if caddy is not None:
             place = name.removesuffix(".service")
             self._caddies[place] = CaddyPlace(place, name, config=caddy.config, binary=caddy.binary)
 
-    def _look_at_processes(self) -> dict[str, Backend]:
+    def _look_at_processes(self, known: Mapping[str, Backend]) -> dict[str, Backend]:
+        """Find servers that are none of the known applications."""
         found: dict[str, Backend] = {}
+        taken = {address for backend in known.values() for address in backend.listens}
         for server in processes.servers():
             address = server.launch.listen[0] if server.launch.listen else ""
             name = address or f"{server.launch.server}"
-            if not any(b.command for b in self._config.backends):
+            if address not in taken and not any(b.command for b in self._config.backends):
                 found[name] = units.backend(name, server.launch, manager="process")
         return found
 

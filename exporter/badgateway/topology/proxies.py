@@ -13,7 +13,7 @@ import msgspec
 from badgateway import __version__
 from badgateway.topology import caddy
 from badgateway.topology.adapter import AdapterError, adapt_caddyfile
-from badgateway.topology.caddy import Route
+from badgateway.topology.caddy import Destinations, Route
 
 DEFAULT_ADMIN: Final = "http://localhost:2019"
 _SECONDS: Final = 2.0
@@ -28,14 +28,15 @@ class CaddyPlace:
     Attributes:
         name: the ``proxy`` label.
         unit: its systemd unit, or empty.
-        admin: URL of its admin API; empty for none.
+        admin: its admin API, ``http://host:port`` or ``unix:/path``; empty for none, None for
+            what its configuration says.
         config: its configuration file, or None.
         binary: the program, for its adapter; empty for none.
     """
 
     name: str
     unit: str = ""
-    admin: str = DEFAULT_ADMIN
+    admin: str | None = None
     config: str | None = None
     binary: str = ""
 
@@ -47,13 +48,17 @@ class CaddyFound:
     Attributes:
         loaded: routes in memory; None when the admin API did not tell.
         on_disk: routes of the file; None when they could not be read.
+        admin: the address at which its admin API told; empty when none did.
         log_files: files it writes JSON logs to.
+        destinations: where it writes what; None when nothing tells.
         problems: source name (``caddy-admin``, ``caddy-config``) → why; empty when it is fine.
     """
 
     loaded: tuple[Route, ...] | None = None
     on_disk: tuple[Route, ...] | None = None
+    admin: str = ""
     log_files: tuple[str, ...] = ()
+    destinations: Destinations | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -62,34 +67,61 @@ class CaddyFound:
         return self.loaded if self.loaded is not None else self.on_disk or ()
 
 
-async def look(place: CaddyPlace, run_adapter: bool = True) -> CaddyFound:
-    """Return what the Caddy at ``place`` serves. Never raises; problems are part of the answer."""
+async def look(place: CaddyPlace, run_adapter: bool = True, admin: str = "") -> CaddyFound:
+    """Return what the Caddy at ``place`` serves. Never raises; problems are part of the answer.
+
+    Args:
+        place: where it is found.
+        run_adapter: whether its own adapter may be run on a Caddyfile.
+        admin: where its admin API told the last time.
+    """
     problems: dict[str, str] = {}
-    loaded: tuple[Route, ...] | None = None
-    on_disk: tuple[Route, ...] | None = None
-    files: tuple[str, ...] = ()
-    if place.admin:
-        try:
-            document = await _ask(place.admin)
-            loaded, files = caddy.routes(document), caddy.log_files(document)
-            problems["caddy-admin"] = ""
-        except (httpx.HTTPError, OSError, ValueError) as error:
-            problems["caddy-admin"] = f"{place.admin}: {str(error) or type(error).__name__}"[:300]
+    file: dict[str, Any] | None = None
     if place.config:
         try:
-            document = await _read(place, run_adapter)
-            on_disk = caddy.routes(document)
-            files = files or caddy.log_files(document)
+            file = await _read(place, run_adapter)
             problems["caddy-config"] = ""
         except (OSError, ValueError, AdapterError) as error:
             problems["caddy-config"] = str(error)[:300]
-    return CaddyFound(loaded, on_disk, files, problems)
+    memory, told_by = None, ""
+    addresses, optional = _admins(place, file, admin)
+    for candidate in addresses:
+        try:
+            memory, told_by = await _ask(candidate), candidate
+            problems["caddy-admin"] = ""
+            break
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            reason = f"{candidate}: {str(error) or type(error).__name__}"[:300]
+            if not optional:
+                problems.setdefault("caddy-admin", reason)
+    document = memory if memory is not None else file
+    return CaddyFound(
+        None if memory is None else caddy.routes(memory),
+        None if file is None else caddy.routes(file),
+        told_by,
+        () if document is None else caddy.log_files(document),
+        None if document is None else caddy.destinations(document),
+        problems,
+    )
+
+
+def _admins(place: CaddyPlace, file: dict[str, Any] | None, last: str) -> tuple[list[str], bool]:
+    """Return the addresses to ask, the likeliest first, and whether silence is no problem.
+
+    The file may have been changed since it was loaded.
+    """
+    if place.admin is not None:
+        return ([place.admin] if place.admin else []), False
+    written = caddy.admin_address(file) if file is not None else last or None
+    if written == "":  # switched off, or will be by the next reload
+        return ([last] if last else []), True
+    return list(dict.fromkeys(a for a in (written or DEFAULT_ADMIN, last) if a)), False
 
 
 async def _ask(admin: str) -> dict[str, Any]:
     """Return the loaded configuration (Caddy's ``GET /config/``)."""
     socket = admin.removeprefix("unix:") if admin.startswith("unix:") else None
-    url = "http://localhost" if socket else admin.rstrip("/")
+    url = "http://127.0.0.1" if socket else admin.rstrip("/")
     # the certificate store is costly to load, and an admin API is spoken to on this host
     transport = httpx.AsyncHTTPTransport(uds=socket, trust_env=False, verify=False)
     async with (

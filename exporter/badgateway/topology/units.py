@@ -84,6 +84,11 @@ def caddy(unit: str, properties: Mapping[str, Any]) -> CaddyUnit | None:
     return CaddyUnit(unit, command[0], config, adapter)
 
 
+def is_gone(properties: Mapping[str, Any]) -> bool:
+    """Tell whether systemd has no file for a unit any more; it may still run."""
+    return str(properties.get("LoadState") or "") == "not-found"
+
+
 def exec_start(properties: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the words of a service's last ``ExecStart=`` command, the program's path first."""
     commands = properties.get("ExecStart") or ()

@@ -63,8 +63,9 @@ class Answer(msgspec.Struct, frozen=True):
 def answer(exporter: Exporter, at: float) -> Answer:
     """Return what the exporter knows at ``at``."""
     backends = tuple(
-        _backend(evidence, exporter.verdicts[name], exporter.risks[name])
-        for name, evidence in sorted(exporter.evidence.items())
+        _backend(evidence, exporter.conclusions.verdicts[name], exporter.conclusions.risks[name])
+        for name, evidence in sorted(exporter.conclusions.evidence.items())
+        if name in exporter.conclusions.verdicts
     )
     sources = {
         name: "" if status.up else status.problem or "not tried yet"

@@ -23,7 +23,7 @@ def samples(exporter: Exporter) -> Iterator[Sample]:
     yield "build_info", (__version__, platform.python_version()), 1
     yield "config_last_reload_successful", (), 1
     yield "config_last_reload_success_timestamp_seconds", (), exporter.configured
-    yield "checkpoint_durable", (), float(exporter.durable)
+    yield "checkpoint_durable", (), float(exporter.committer.durable)
     for metric, number in exporter.counters.folded().items():
         yield "series_folded", (metric,), number
     yield from _collectors(exporter)
@@ -90,13 +90,14 @@ def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
             1,
         )  # fmt: skip
     for upstream in backend.upstreams:
-        listening = any_listening(exporter.listeners, (upstream,))
+        listeners = exporter.listeners
+        listening = any_listening(listeners, (upstream,)) if listeners is not None else None
         if listening is not None:
             yield "upstream_listening", (backend.name, upstream), float(listening)
 
 
 def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
-    evidence = exporter.evidence.get(backend.name)
+    evidence = exporter.conclusions.evidence.get(backend.name)
     if evidence is None or not backend.manager:
         return
     service = evidence.service
@@ -125,7 +126,7 @@ def _packages(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
         return
     for verdict in vocabulary.NEXT_START_VERDICTS:
         yield "next_start", (backend.name, verdict), float(verdict == report.verdict)
-    evidence = exporter.evidence.get(backend.name)
+    evidence = exporter.conclusions.evidence.get(backend.name)
     if evidence is not None:
         hazards = risks.restart_hazards(evidence)
         for trigger in vocabulary.RESTART_TRIGGERS:
@@ -148,7 +149,7 @@ def _packages(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
 
 
 def _conclusions(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
-    verdict = exporter.verdicts.get(backend.name)
+    verdict = exporter.conclusions.verdicts.get(backend.name)
     if verdict is None:
         return
     for cause in vocabulary.CAUSES:
@@ -159,6 +160,6 @@ def _conclusions(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
     if verdict.cause != "none":
         subject = verdict.subject[:_TEXT_LIMIT]
         yield "diagnosis_info", (backend.name, verdict.cause, subject), 1
-    found = {risk.risk for risk in exporter.risks.get(backend.name, ())}
+    found = {risk.risk for risk in exporter.conclusions.risks.get(backend.name, ())}
     for risk in vocabulary.RISKS:
         yield "risk", (backend.name, risk), float(risk in found)

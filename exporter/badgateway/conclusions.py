@@ -1,0 +1,181 @@
+"""Conclusions: the evidence of each backend frozen, judged, and remembered while it fails."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from badgateway.collectors import listeners as listening
+from badgateway.collectors.dependencies import Dependencies
+from badgateway.collectors.listeners import Listeners
+from badgateway.collectors.probes import Probes, Target
+from badgateway.collectors.processes import Processes
+from badgateway.collectors.proxies import Proxies
+from badgateway.collectors.service_tracker import ServiceState
+from badgateway.collectors.services import Services
+from badgateway.collectors.workers import Workers
+from badgateway.diagnosis import risks, rules
+from badgateway.diagnosis.evidence import Evidence
+from badgateway.diagnosis.verdict import RiskFound, Verdict
+from badgateway.topology.backends import Backend, PathMap
+
+PATIENCE_SECONDS: Final = 15.0
+"""How long a backend may be without a verdict because not all that can be known was looked at."""
+
+log = logging.getLogger("badgateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Collectors:
+    """What knows something of a backend."""
+
+    probes: Probes
+    services: Services
+    processes: Processes
+    workers: Workers
+    proxies: Proxies
+    dependencies: Dependencies
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known of the host at one moment.
+
+    Attributes:
+        paths: the path map.
+        targets: what is probed.
+        listeners: who listens; None before the first look.
+        systemd: whether what is known of units is of now.
+        settled: whether the logs have been read up to now.
+        problems: source → why it cannot be read.
+    """
+
+    paths: PathMap
+    targets: frozenset[Target]
+    listeners: Listeners | None
+    systemd: bool
+    settled: bool
+    problems: Mapping[str, str]
+
+
+class Conclusions:
+    """What is concluded about each backend, and the evidence it rests on."""
+
+    def __init__(
+        self, collectors: Collectors, learnt: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
+        """Begin with what ``memory`` returned in an earlier life."""
+        self._collectors = collectors
+        self._outages = dict((learnt or {}).get("since", {}))
+        self._answered = dict((learnt or {}).get("answered", {}))
+        self._first_seen: dict[str, float] = {}
+        self.evidence: dict[str, Evidence] = {}
+        self.verdicts: dict[str, Verdict] = {}
+        self.risks: dict[str, tuple[RiskFound, ...]] = {}
+
+    def memory(self) -> dict[str, dict[str, float]]:
+        """Since when each failing backend fails, and when each was last seen to answer."""
+        return {"since": dict(self._outages), "answered": dict(self._answered)}
+
+    def draw(self, around: Surroundings, patient: bool = True) -> None:
+        """Judge every backend anew.
+
+        A backend that was only just found is judged once all has been looked at: an exporter
+        started in the middle of an outage must not say for a moment that nothing is wrong.
+
+        Args:
+            around: what is known of the host.
+            patient: False to judge at once, by whatever is known.
+        """
+        states = self._collectors.services.states() if around.systemd else {}
+        for backend in around.paths.backends:
+            name = backend.name
+            found = self._evidence(backend, around, states)
+            self.evidence[name] = found
+            self.risks[name] = risks.find(found)
+            if name not in self.verdicts and patient and not self._known(name, around):
+                continue
+            self._judge(name, found)
+        for gone in set(self.evidence) - {b.name for b in around.paths.backends}:
+            for kept in (
+                self.evidence, self.risks, self.verdicts, self._first_seen, self._outages,
+                self._answered,
+            ):  # fmt: skip
+                kept.pop(gone, None)
+
+    def _known(self, name: str, around: Surroundings) -> bool:
+        first = self._first_seen.setdefault(name, time.monotonic())
+        if time.monotonic() - first > PATIENCE_SECONDS:
+            return True
+        if self._collectors.dependencies.pending(name):
+            return False  # what is missing has no name yet
+        asked = {target for target in around.targets if target.backend == name}
+        return (
+            around.settled
+            and around.listeners is not None
+            and asked <= self._collectors.probes.states.keys()
+        )
+
+    def _judge(self, name: str, found: Evidence) -> None:
+        verdict = rules.diagnose(found)
+        if verdict.cause == "none":
+            self._outages.pop(name, None)
+            if found.answered and found.service is not None:
+                self._collectors.dependencies.runs_since(name, found.service.started)
+        else:
+            # a failure goes back to its first sign, also after that sign has scrolled away
+            begun = self._outages.get(name, verdict.since)
+            since = verdict.since if begun < found.ready else min(begun, verdict.since)
+            self._outages[name] = since
+            verdict = replace(verdict, since=since)
+        before = self.verdicts.get(name)
+        if before is None or before.cause != verdict.cause:
+            log.info(
+                "diagnosis of %s: %s%s", name, verdict.cause,
+                f": {verdict.summary}" if verdict.cause != "none" else "",
+            )  # fmt: skip
+        self.verdicts[name] = verdict
+
+    def _evidence(
+        self, backend: Backend, around: Surroundings, states: Mapping[str, ServiceState]
+    ) -> Evidence:
+        name, of = backend.name, self._collectors
+        probes = sorted(
+            (s for t, s in of.probes.states.items() if t.backend == name),
+            key=lambda s: (s.target.vantage, s.target.name),
+        )
+        origins = [s.succeeded for s in probes if s.target.vantage == "origin"]
+        answered = self._answered[name] = max([self._answered.get(name, 0.0), *origins])
+        listens = None
+        if around.listeners is not None:
+            listens = listening.any_listening(around.listeners, backend.upstreams)
+        return Evidence(
+            backend=backend,
+            now=time.time(),
+            probes=tuple(probes),
+            service=states.get(backend.unit) or of.processes.state(name),
+            listening=listens,
+            boot_failures=tuple(of.workers.boot_failures.get(name, ())),
+            worker_ends=tuple(of.workers.worker_ends.get(name, ())),
+            happenings=of.services.happenings(backend.unit),
+            failures=tuple(of.proxies.failures.get(name, ())),
+            ready=max(of.workers.ready.get(name, 0.0), answered),
+            next_start=of.dependencies.report(name),
+            remembered=of.dependencies.remembered(name),
+            drift_since=of.dependencies.since(name),
+            sources=around.problems,
+            asked_for=_asked_for(backend, around),
+            was_failing=name in self._outages,
+        )
+
+
+def _asked_for(backend: Backend, around: Surroundings) -> bool | None:
+    """Whether anybody leads requests to a backend; None where that cannot be known."""
+    if backend.paths or any(
+        t.backend == backend.name and t.vantage != "origin" for t in around.targets
+    ):
+        return True
+    return False if any(other.paths for other in around.paths.backends) else None
