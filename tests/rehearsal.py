@@ -126,7 +126,7 @@ class Rehearsal:
         ).stdout
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+            for family in text_string_to_metric_families(text)
             for sample in family.samples
         }
 

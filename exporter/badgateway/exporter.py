@@ -246,7 +246,7 @@ class Exporter:
             self.probes.watch(self._targets)
             self.probes.pause(self._asleep())
         self.streams.watch(findings, self._down_since())
-        self.proxies.watch(findings.paths, self.streams.doubled)
+        self.proxies.watch(findings.paths, findings.on_disk, self.streams.doubled)
         self._declare()
         self._discovered.set()
 

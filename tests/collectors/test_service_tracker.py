@@ -115,3 +115,34 @@ def test_an_end_is_told_once_though_signals_repeat() -> None:
     assert (exit_.reason, exit_.status, exit_.at) == ("exit_code", 7, 1_000_000_100.0)
     assert tracker.change({"ActiveState": "failed", "SubState": "failed"}) == []
     assert tracker.change(ended) == []
+
+
+def test_every_restart_while_nobody_looked_had_an_end_before_it() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa", restarts=2))
+    happened = ServiceTracker("boot", before.known).look(running("bb", restarts=5))
+    assert [type(event).__name__ for event in happened] == ["Exited"] * 3 + ["Started"] * 3
+
+
+def test_an_end_that_was_counted_is_not_inferred_from_the_start_after_it() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa", restarts=2))
+    before.change({"ExecMainExitTimestamp": 1_000_000_100_000_000, "Result": "exit-code"})
+    happened = ServiceTracker("boot", before.known).look(running("bb", restarts=3))
+    assert [type(event).__name__ for event in happened] == ["Started"]
+
+
+def test_restarts_after_a_boot_are_counted_beside_it() -> None:
+    before = ServiceTracker("boot")
+    before.look(running("aa", restarts=3))
+    happened = ServiceTracker("another", before.known).look(running("bb", restarts=2))
+    starts = [event.reason for event in happened if isinstance(event, Started)]
+    assert starts == ["host_boot", "unknown", "unknown"]
+
+
+def test_a_unit_without_a_file_that_does_not_run_is_not_found() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look({**running("aa"), "LoadState": "not-found"})
+    assert tracker.state.active == "active"
+    tracker.change({"ActiveState": "inactive", "SubState": "dead"})
+    assert (tracker.state.active, tracker.state.down) == ("not_found", True)

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from badgateway import vocabulary
+from badgateway.collectors.service_tracker import ServiceState
+from badgateway.collectors.services import Happening
 from badgateway.diagnosis import risks, rules
 from badgateway.events import WorkerEnd
 from badgateway.packages.findings import Finding, Report
@@ -61,6 +63,16 @@ def test_the_import_name_need_not_be_the_distributions() -> None:
     )
     verdict = rules.diagnose(evidence)
     assert (verdict.cause, verdict.subject) == ("missing_dependency", "pyyaml")
+
+
+def test_a_guessed_package_is_said_to_be_guessed() -> None:
+    failure = boot_failure(message="No module named 'obscure'", module="obscure")
+    finding = replace_finding(SLOWAPI, subject="obscure", module="obscure", fix="")
+    verdict = rules.diagnose(
+        broken(boot_failures=(failure,), next_start=report("will_fail", finding))
+    )
+    assert (verdict.cause, verdict.subject) == ("missing_dependency", "obscure")
+    assert "declared nowhere; the package's name is assumed" in verdict.summary
 
 
 def test_a_leftover_directory_does_not_hide_the_package() -> None:
@@ -238,3 +250,57 @@ def report(verdict: str, *findings: Finding) -> Report:
 def replace_finding(finding: Finding, **changes: str) -> Finding:
     values = {name: getattr(finding, name) for name in finding.__struct_fields__}
     return Finding(**values | changes)
+
+
+def test_a_service_that_failed_once_is_stopped_and_no_loop() -> None:
+    once = replace(FAILED, restarts=0, result="signal")
+    ended = (Happening(NOW - 60, "exit", "signal"),)
+    verdict = rules.diagnose(
+        broken(service=once, boot_failures=(), happenings=ended, next_start=REPORT)
+    )
+    assert (verdict.cause, verdict.subject) == ("service_stopped", "api.service")
+    assert "signal" in verdict.summary
+
+
+def test_what_nobody_asks_for_may_be_stopped() -> None:
+    stopped = broken(
+        service=STOPPED, boot_failures=(), happenings=(), next_start=REPORT, asked_for=False
+    )
+    assert rules.diagnose(stopped).cause == "none"
+    ended = (Happening(NOW - 60, "exit", "clean_exit"),)
+    assert rules.diagnose(replace(stopped, happenings=ended)).cause == "service_stopped"
+    assert rules.diagnose(replace(stopped, asked_for=True)).cause == "service_stopped"
+    assert rules.diagnose(replace(stopped, asked_for=None)).cause == "service_stopped"
+
+
+def test_one_failed_probe_is_no_recovery() -> None:
+    evidence = healthy(probes=(probe("edge", 1), probe("origin", 1, "response_timeout", 0)))
+    assert rules.diagnose(evidence).cause == "none"
+    assert rules.diagnose(replace(evidence, was_failing=True)).cause == "undetermined"
+
+
+def test_a_unit_that_systemd_has_forgotten_is_explained_by_its_last_words() -> None:
+    """Ended with status 0 and unloaded: it no longer knows when it was started."""
+    forgotten = ServiceState("inactive", "dead", "success")
+    ended = NOW - 5000
+    evidence = broken(
+        service=forgotten,
+        boot_failures=(boot_failure(at=ended - 1, exception="LifespanFailed", module=None),),
+        happenings=(Happening(ended, "exit", "clean_exit"),),
+        next_start=REPORT,
+        ready=0.0,
+    )
+    verdict = rules.diagnose(evidence)
+    assert verdict.cause == "boot_failure"
+    assert verdict.since <= ended
+
+
+def test_where_the_virtualenv_cannot_be_seen_nothing_is_said_of_it() -> None:
+    unseen = report("unknown")
+    unseen = Report(
+        **{name: getattr(unseen, name) for name in unseen.__struct_fields__} | {"virtualenv": ""}
+    )
+    verdict = rules.diagnose(broken(next_start=unseen, drift_since=NOW - 600))
+    assert (verdict.cause, verdict.subject) == ("missing_dependency", "slowapi")
+    assert "its virtualenv" in verdict.summary
+    assert not any("lacks it" in fact for fact in verdict.evidence)

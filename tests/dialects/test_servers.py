@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway import vocabulary
-from badgateway.dialects import dialect, systemd
+from badgateway.dialects import Dialect, dialect, systemd
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
 
 CORPUS: list[dict[str, Any]] = json.loads(
@@ -243,3 +243,54 @@ def test_in_any_order_reasons_stay_closed_and_a_pid_ends_once(
             assert event.reason in vocabulary.WORKER_END_REASONS
         if isinstance(event, ServerEnd):
             assert event.reason in vocabulary.SERVER_END_REASONS
+
+
+def journal(reader: Dialect, pid: int, *texts: str) -> list[Event]:
+    events: list[Event] = []
+    for text in texts:
+        events += reader.read(Line(1.0, text, "journal", "a.service", pid, "aa")) or ()
+    return events
+
+
+def test_only_the_parent_tells_of_a_dead_worker() -> None:
+    reader = dialect("uvicorn")
+    journal(reader, 10, "INFO:     Started parent process [10]")
+    journal(reader, 11, "INFO:     Started server process [11]")
+    assert journal(reader, 77, "INFO:     Child process [11] died") == []
+    (end,) = journal(reader, 10, "INFO:     Child process [11] died")
+    assert isinstance(end, WorkerEnd)
+    assert end.pid == 11
+
+
+def test_a_worker_that_never_said_a_word_is_not_believed_to_have_died() -> None:
+    """The parent's own first line has scrolled away: anybody may have written this."""
+    assert journal(dialect("uvicorn"), 77, "INFO:     Child process [1] died") == []
+
+
+def test_a_lifespan_that_fails_at_an_import_names_the_module() -> None:
+    (failure,) = journal(
+        dialect("uvicorn"), 10,
+        "INFO:     Started server process [10]",
+        "INFO:     Waiting for application startup.",
+        "ERROR:    Traceback (most recent call last):",
+        '  File "/srv/a/starlette/routing.py", line 694, in lifespan',
+        "    async with self.lifespan_context(app) as maybe_state:",
+        '  File "/srv/a/main.py", line 7, in start',
+        "    import slowapi",
+        "ModuleNotFoundError: No module named 'slowapi'",
+        "",
+        "ERROR:    Application startup failed. Exiting.",
+    )  # fmt: skip
+    assert isinstance(failure, BootFailure)
+    assert (failure.exception, failure.module) == ("ModuleNotFoundError", "slowapi")
+
+
+def test_a_lifespan_that_fails_without_a_traceback_keeps_its_words() -> None:
+    (failure,) = journal(
+        dialect("uvicorn"), 10,
+        "INFO:     Started server process [10]",
+        "ERROR:    the database is away",
+        "ERROR:    Application startup failed. Exiting.",
+    )  # fmt: skip
+    assert isinstance(failure, BootFailure)
+    assert failure.message.startswith("the database is away")

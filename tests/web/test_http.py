@@ -32,7 +32,7 @@ backends:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExporterProcess]:
     with ExporterProcess(tmp_path_factory.mktemp("http"), CONFIG) as exporter:
-        exporter.wait_for("probe_consecutive_failures", 2, vantage="origin")
+        exporter.wait_for("diagnosis", 1, cause="undetermined")
         yield exporter
 
 

@@ -38,7 +38,7 @@ class Proxies:
         """
         self._counters = counters
         self._tokens = frozenset(tokens)
-        self._map = PathMap()
+        self._maps: tuple[PathMap, ...] = ()
         self._doubled: frozenset[str] = frozenset()
         self._pending: OrderedDict[tuple[str, str], str] = OrderedDict(
             ((proxy, identity), source)
@@ -46,14 +46,17 @@ class Proxies:
         )
         self.failures: dict[str, deque[UpstreamFailure]] = {}
 
-    def watch(self, paths: PathMap, doubled: frozenset[str] = frozenset()) -> None:
-        """Use this path map from now on.
+    def watch(
+        self, paths: PathMap, on_disk: PathMap, doubled: frozenset[str] = frozenset()
+    ) -> None:
+        """Use these path maps from now on.
 
         Args:
-            paths: the path map.
+            paths: the path map as loaded.
+            on_disk: the path map after a reload, which may have happened just now.
             doubled: proxies that may write the same line to several logs.
         """
-        self._map, self._doubled = paths, doubled
+        self._maps, self._doubled = (paths, on_disk), doubled
 
     def declare(self, paths: PathMap, errors: Container[str], access: Container[str]) -> None:
         """Let series exist at 0.
@@ -103,7 +106,8 @@ class Proxies:
         if counted and proxy in self._doubled and self._told(proxy, event.identity, source):
             return
         upstream = event.upstream if not isinstance(event, ClientAbort) else None
-        found = self._map.behind(proxy, event.site, upstream)
+        behind = (paths.behind(proxy, event.site, upstream) for paths in self._maps)
+        found = next((place for place in behind if place is not None), None)
         if found is None:
             backend, site, address = UNKNOWN_SITE, UNKNOWN_SITE, UNKNOWN_SITE
         else:

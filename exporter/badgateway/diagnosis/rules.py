@@ -238,6 +238,8 @@ def _missing_dependency(
         declared = f"required by {', '.join(missing.required_by)}"
     else:
         declared = "declared nowhere"
+    if missing.basis == "guess":
+        declared += "; the package's name is assumed from that of the import"
     summary = f"{backend.name} does not load: {package} is not installed in {where} ({declared})."
     facts = [_told(failure)] if failure else []
     facts += [finding.message] if finding else []

@@ -112,7 +112,8 @@ class PathMap:
                     for path in backend.paths
                     if path.proxy == proxy and same_address(path.route.upstream, upstream)
                 ]
-            candidates = named or candidates
+            # a name leads to addresses that are written nowhere
+            candidates = named or [i for i in candidates if resolves(i[1].upstream, upstream)]
         if not candidates:
             return None
         backend, route = candidates[0]
@@ -142,6 +143,23 @@ def same_address(one: str, other: str) -> bool:
             _wild(other_host) and is_local(host)
         )
     )  # fmt: skip
+
+
+def resolves(configured: str, address: str) -> bool:
+    """Tell whether an address may be what a configured name or placeholder stands for."""
+    if "{" in configured:
+        return True
+    host, _, port = configured.rpartition(":")
+    other_host, _, other_port = address.rpartition(":")
+    return port == other_port and not _is_address(host) and _is_address(other_host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def is_local(host: str) -> bool:

@@ -121,12 +121,14 @@ def _admins(place: CaddyPlace, file: dict[str, Any] | None, last: str) -> tuple[
 async def _ask(admin: str) -> dict[str, Any]:
     """Return the loaded configuration (Caddy's ``GET /config/``)."""
     socket = admin.removeprefix("unix:") if admin.startswith("unix:") else None
-    url = "http://127.0.0.1" if socket else admin.rstrip("/")
+    url = "http://localhost" if socket else admin.rstrip("/")
+    # over a socket Caddy 2.6 takes no host name at all (its guard against DNS rebinding)
+    headers = {**_HEADERS, "Host": ""} if socket else _HEADERS
     # the certificate store is costly to load, and an admin API is spoken to on this host
     transport = httpx.AsyncHTTPTransport(uds=socket, trust_env=False, verify=False)
     async with (
         httpx.AsyncClient(transport=transport, timeout=_SECONDS, trust_env=False) as client,
-        client.stream("GET", f"{url}/config/", headers=_HEADERS) as response,
+        client.stream("GET", f"{url}/config/", headers=headers) as response,
     ):
         response.raise_for_status()
         body = b""
