@@ -142,6 +142,25 @@ class Rehearsal:
         """Return their sum."""
         return sum(self.values(name, **labels))
 
+    def still(self, unit: str) -> None:
+        """Stop a looping unit's processes until nothing moves any more."""
+        before = -1
+        while before != (now := self.restarts(unit)):
+            before = now
+            self.host.systemctl("kill", "-s", "STOP", unit, check=False)
+            time.sleep(1.5)
+
+    def settled(self, name: str, seconds: float = 30, **labels: str) -> int:
+        """Return a counter's sum once it has stood still for a while."""
+        counts: list[float] = []
+
+        def stands() -> bool:
+            counts.append(self.total(name, **labels))
+            return len(counts) > 8 and len(set(counts[-8:])) == 1
+
+        until(stands, seconds, 0.3)
+        return int(counts[-1])
+
     def restarts(self, unit: str) -> int:
         """Return systemd's own count of automatic restarts."""
         return int(self.host.systemctl("show", "-P", "NRestarts", unit))

@@ -89,7 +89,12 @@ class Exporter:
             config, self.bus, memory.get("topology", {}), self.services.watch
         )
         self.streams = Streams(
-            config, self.counters, self._batch_read, self._declare, self._positions
+            config,
+            self.counters,
+            self._batch_read,
+            self._declare,
+            self._positions,
+            memory.get("streams"),
         )
         self.committer = Committer(self.counters, checkpoint, self._document)
         self.findings = Findings()
@@ -317,6 +322,7 @@ class Exporter:
             "tokens": self._tokens,
             "services": self.services.memory(),
             "workers": self.workers.memory(),
+            "streams": self.streams.memory(),
             "outages": self.conclusions.memory(),
             "topology": self.discovery.memory(),
             "dependencies": self.dependencies.memory(),

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from badgateway import config as settings
 from badgateway.counters import Counters
-from badgateway.dialects import Dialect, dialect
+from badgateway.dialects import Dialect, Remembering, dialect
 from badgateway.events import Batch, Event, Line
 from badgateway.sources import Status, ThreadedSource
 from badgateway.sources.files import FileSource
@@ -49,6 +49,7 @@ class Streams:
         read: Read,
         begin: Callable[[], None],
         positions: Mapping[str, Mapping[str, Any]],
+        learnt: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin.
 
@@ -58,12 +59,14 @@ class Streams:
             read: takes a batch and its events.
             begin: called before the first lines of another source are counted.
             positions: source name → where the last checkpoint stood.
+            learnt: what ``memory`` returned in an earlier life.
         """
         self._config = config
         self._counters = counters
         self._read = read
         self._begin = begin
         self._positions = positions
+        self._learnt = dict(learnt or {})
         self._journal = JournalSource()
         self._sources: dict[str, ThreadedSource] = {}
         self._streams: dict[tuple[str, str | None], Stream] = {}
@@ -73,6 +76,15 @@ class Streams:
         self._words: dict[str, set[str]] = {}
         self._errors: dict[str, set[str]] = {}
         self._access: dict[str, set[str]] = {}
+
+    def memory(self) -> dict[str, Any]:
+        """What the dialects must know over a restart."""
+        known = {
+            _name(key): reader.memory()
+            for key, reader in self._readers.items()
+            if isinstance(reader, Remembering)
+        }
+        return self._learnt | known
 
     @property
     def settled(self) -> bool:
@@ -130,6 +142,8 @@ class Streams:
                 s for s in sources if known is None or paths[s] in known.access
             }
         self._streams = streams
+        names = {_name(key) for key in streams}
+        self._learnt = {name: known for name, known in self.memory().items() if name in names}
         self._readers = {key: reader for key, reader in self._readers.items() if key in streams}
         self._follow(files, since)
 
@@ -196,6 +210,7 @@ class Streams:
     def _accept(self, batch: Batch) -> None:
         """Turn a batch's lines into events; runs in the event loop."""
         if batch.fresh:
+            self._learnt = self.memory()
             self._readers = {k: r for k, r in self._readers.items() if k[0] != batch.source}
         if batch.counted and batch.source not in self._begun:
             self._begun.add(batch.source)
@@ -221,11 +236,17 @@ class Streams:
         reader = self._readers.get(key)
         if reader is None:
             reader = self._readers[key] = dialect(stream.dialect)
+            if isinstance(reader, Remembering):
+                reader.recall(self._learnt.get(_name(key), {}))
         events = reader.read(line)
         if events is None:
             return "unknown"
         happened.extend((stream.owner, event) for event in events)
         return "event" if events else "ignored"
+
+
+def _name(key: tuple[str, str | None]) -> str:
+    return f"{key[0]} {key[1] or ''}"
 
 
 def _sources_of(stream: Stream, streams: Mapping[tuple[str, str | None], Stream]) -> set[str]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway import vocabulary
-from badgateway.dialects import Dialect, dialect, systemd
+from badgateway.dialects import Dialect, Remembering, dialect, systemd
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
 
 CORPUS: list[dict[str, Any]] = json.loads(
@@ -294,3 +294,16 @@ def test_a_lifespan_that_fails_without_a_traceback_keeps_its_words() -> None:
     )  # fmt: skip
     assert isinstance(failure, BootFailure)
     assert failure.message.startswith("the database is away")
+
+
+def test_a_parent_is_remembered_after_its_first_line_has_scrolled_away() -> None:
+    before = dialect("uvicorn")
+    journal(before, 10, "INFO:     Started parent process [10]")
+    for pid in range(100, 900):
+        journal(before, pid, f"INFO:     Started server process [{pid}]")
+    assert isinstance(before, Remembering)
+    after = dialect("uvicorn")
+    assert isinstance(after, Remembering)
+    after.recall(json.loads(json.dumps(before.memory())))
+    assert len(journal(after, 10, "INFO:     Child process [11] died")) == 1
+    assert journal(after, 77, "INFO:     Child process [12] died") == []

@@ -145,6 +145,10 @@ def _become_systemd(plan: Plan) -> None:
     _files(root, plan)
     for source, inside in plan.shown.items():
         _show(source, root / inside.lstrip("/"))
+        own = root / source.lstrip("/")
+        if not own.is_dir() or not any(own.iterdir()):
+            # below /tmp, or a filesystem of its own: what was installed there names that path
+            _show(source, own)
     _open_ways(root, plan.readable)
     kernel.pivot_root(root)
     socket.sethostname(plan.name)

@@ -8,7 +8,8 @@ under ``tests/corpus``; ``dialect`` finds it by its name.
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from badgateway.events import Event, Line
 
@@ -25,6 +26,17 @@ class Dialect(Protocol):
             The events; an empty tuple when the line is understood and tells of none; None when the
             line is not of this dialect. Never raises, whatever the line holds.
         """
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A dialect that must know over a restart what was written long before."""
+
+    def memory(self) -> dict[str, Any]:
+        """Return what to remember, as plain data."""
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Take up what ``memory`` returned; called before the first line."""
 
 
 def dialect(name: str) -> Dialect:

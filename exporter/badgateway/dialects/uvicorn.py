@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from badgateway.dialects import systemd
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Collector, Traceback
@@ -34,6 +35,7 @@ _IN_USE: Final = re.compile(r"^\[Errno (\d+)\] ")
 _LOADER: Final = ("/uvicorn/config.py", "/uvicorn/importer.py", "/uvicorn/main.py")
 _BOOT_WINDOW: Final = 300.0
 """Seconds after its start during which a process that has not said it serves counts as starting."""
+_PARENTS_REMEMBERED: Final = 4
 _WRITERS_KEPT: Final = 256
 
 
@@ -62,6 +64,16 @@ class Reader:
         self._writers: OrderedDict[tuple[str | None, int | None], _Writer] = OrderedDict()
         self._supervision = systemd.Supervision()
         self._reloading = False
+
+    def memory(self) -> dict[str, Any]:
+        """Who is the parent of what: said once, at the start, which may be months ago."""
+        parents = [list(key) for key, writer in self._writers.items() if writer.parent]
+        return {"parents": parents[-_PARENTS_REMEMBERED:]}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Take up what ``memory`` returned."""
+        for invocation, pid in remembered.get("parents", ()):
+            self._writer(invocation, pid).parent = True
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of uvicorn, of its application or of systemd tells."""
@@ -226,6 +238,15 @@ class Reader:
             for (invocation, pid), writer in self._writers.items()
         )
 
+    def _forget(self) -> None:
+        """Drop what wrote longest ago: workers before parents, which write only once."""
+        workers = (key for key, writer in self._writers.items() if not writer.parent)
+        oldest = next(workers, None)
+        if len(self._writers) > 2 * _WRITERS_KEPT or oldest is None:
+            self._writers.popitem(last=False)
+        else:
+            del self._writers[oldest]
+
     def _parent_known(self, line: Line) -> bool:
         """A parent process of this invocation has announced itself."""
         return any(
@@ -238,6 +259,6 @@ class Reader:
         writer = self._writers.get(key)
         if writer is None:
             writer = self._writers[key] = _Writer()
-            while len(self._writers) > _WRITERS_KEPT:
-                self._writers.popitem(last=False)
+            if len(self._writers) > _WRITERS_KEPT:
+                self._forget()
         return writer
