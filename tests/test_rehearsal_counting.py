@@ -145,8 +145,13 @@ def test_under_kills_no_series_steps_back_and_all_is_counted_once(site: Rehearsa
     after, dead = both(site, "looping"), deaths(site)
     assert after[1] - before[1] == after[0] - before[0] > 10
     assert dead[1] - died[1] == dead[0] - died[0] > 10
-    failed = site.settled("upstream_failures_total", backend="looping") - asked
-    assert failed == clients > 10
+
+    def failed() -> int:
+        return int(site.settled("upstream_failures_total", backend="looping") - asked)
+
+    # a busy machine may take its time to read on; what it ends with must be exact
+    until(lambda: failed() >= clients, 60)
+    assert failed() == clients > 10
 
 
 def test_restarts_while_the_bus_is_away_are_counted_and_states_are_unknown(

@@ -177,7 +177,7 @@ class _Reader:
                 self.unreadable.append(("pyproject.toml", f"it has no extra named {extra}"))
             for requirement in self.requirements(groups.get(extra, [])):
                 if canonicalize_name(requirement.name) == name:
-                    todo += [canonicalize_name(e) for e in requirement.extras]
+                    todo += sorted(canonicalize_name(e) for e in requirement.extras)
                 else:
                     found += self.chosen([requirement], "pyproject.toml", extra)
             for file in files_of.get(extra, []):
