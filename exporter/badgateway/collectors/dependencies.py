@@ -134,11 +134,6 @@ class Dependencies:
             }
         return kept
 
-    async def scan_now(self) -> None:
-        """Scan every project once, without waiting for anything."""
-        for project in list(self._projects.values()):
-            await self._scan(project)
-
     async def _run(self) -> None:
         while True:
             for project in list(self._projects.values()):

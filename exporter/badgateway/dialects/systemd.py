@@ -15,8 +15,6 @@ STARTED: Final = "39f53479d3a045ac8e11786248231fbf"
 STOPPING: Final = "de5b426a63be47a7b6ac3eaac82e2f6f"
 PROCESS_EXITED: Final = "98e322203f7a4ed290d09fe03c09fe15"
 DEACTIVATED: Final = "7ad2d189f7e94e70a38c781354912448"
-FAILED: Final = "d9b373ed55a64feb8242e02dbe79a49c"
-OOM_KILLED: Final = "fe6faa94e7774663a0da52717891d8ef"
 
 MEMORY_FAULTS: Final = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE))
 

@@ -78,10 +78,6 @@ class PathMap:
         """Return the backend of this name."""
         return next((backend for backend in self.backends if backend.name == name), None)
 
-    def by_unit(self, unit: str) -> Backend | None:
-        """Return the backend that a systemd unit runs."""
-        return next((backend for backend in self.backends if backend.unit == unit), None)
-
     def behind(
         self, proxy: str, site: str | None, upstream: str | None
     ) -> tuple[Backend, str, str] | None:
