@@ -8,6 +8,7 @@ is scanned in a child process.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -17,13 +18,22 @@ from typing import Any, Final
 
 import msgspec
 
+from badgateway.blocking import Blocking
 from badgateway.packages.findings import Finding, Report, Target
+from badgateway.packages.installing import installing
 from badgateway.packages.scan import scan
 from badgateway.packages.watch import fingerprint
 from badgateway.topology.backends import Backend
 
 LOOK_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 60.0
+SCANS: Final = 3
+"""Scans at a time: one that hangs must not keep the others waiting."""
+INSTALL_SECONDS: Final = 600.0
+"""How long an installer at work may put a scan off."""
+
+log = logging.getLogger("badgateway")
 
 
 @dataclass(slots=True)
@@ -32,6 +42,7 @@ class _Project:
     report: Report | None = None
     print: str = ""
     changed: float = 0.0
+    moved: float = 0.0
     judged: str = ""
     verdict_since: float = 0.0
     scanned: float = 0.0
@@ -39,6 +50,8 @@ class _Project:
     believed: frozenset[str] = frozenset()
     providers: dict[str, str] = field(default_factory=dict)
     deployed: dict[str, float] = field(default_factory=dict)
+    lost: str = ""
+    disk: Blocking = field(default_factory=lambda: Blocking("looking at a project's files", 2.0))
 
 
 class Dependencies:
@@ -54,20 +67,42 @@ class Dependencies:
         self._cache = cache
         self._learnt = learnt
         self._projects: dict[str, _Project] = {}
-        self._task: asyncio.Task[None] | None = None
-        self.problem = ""
+        self._scans = asyncio.Semaphore(SCANS)
         self.last_run = 0.0
         self.duration = 0.0
 
-    def start(self) -> None:
-        """Look and scan until stopped."""
-        self._task = asyncio.create_task(self._run())
+    async def run(self) -> None:
+        """Look and scan until cancelled; a scan under way is then killed."""
+        looks: dict[int, asyncio.Task[None]] = {}
+        try:
+            while True:
+                # one that hangs does not delay the others
+                for project in self._projects.values():
+                    if id(project) not in looks:
+                        looks[id(project)] = asyncio.create_task(self._round(project))
+                await asyncio.sleep(LOOK_SECONDS)
+                looks = {key: task for key, task in looks.items() if not task.done()}
+        finally:
+            for task in looks.values():
+                task.cancel()
+            await asyncio.gather(*looks.values(), return_exceptions=True)
 
-    async def stop(self) -> None:
-        """End; a scan under way is killed."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+    async def _round(self, project: _Project) -> None:
+        """Look at a project once, whatever comes of it."""
+        before = project.lost
+        try:
+            await self._look(project)
+            project.lost = ""
+        except OSError as error:
+            project.lost = str(error)
+            self.last_run = time.time()
+            if not before:
+                log.warning("dependencies: %s: %s", project.target.project, project.lost)
+        except Exception as error:
+            project.lost = f"{type(error).__name__}: {error}"
+            self.last_run = time.time()
+            if not before:
+                log.exception("dependencies: %s", project.target.project)
 
     def watch(self, backends: tuple[Backend, ...]) -> None:
         """Look at exactly these backends' projects from now on."""
@@ -84,6 +119,15 @@ class Dependencies:
             elif project.target != target:
                 project.target, project.judged = target, ""
 
+    @property
+    def problem(self) -> str:
+        """Why a project could not be looked at; empty when all could."""
+        for project in self._projects.values():
+            report = project.report
+            if project.lost or (report is not None and report.verdict == "unknown"):
+                return project.lost or (report.problem if report else "")
+        return ""
+
     def report(self, backend: str) -> Report | None:
         """Return the last report, without what was seen to be no obstacle."""
         project = self._projects.get(backend)
@@ -95,6 +139,16 @@ class Dependencies:
         """Tell whether a backend's project is still to be looked at for the first time."""
         project = self._projects.get(backend)
         return project is not None and project.report is None
+
+    def changed(self, backend: str) -> float:
+        """Return when the disk was last seen to change; 0 if it has not since this life began."""
+        project = self._projects.get(backend)
+        return project.changed if project is not None and project.moved else 0.0
+
+    def unsettled(self, backend: str) -> bool:
+        """Tell whether the disk has changed since it was judged."""
+        project = self._projects.get(backend)
+        return project is not None and project.report is not None and self._moving(project)
 
     def since(self, backend: str) -> float:
         """Return when the present verdict was first reached."""
@@ -134,29 +188,35 @@ class Dependencies:
             }
         return kept
 
-    async def _run(self) -> None:
-        while True:
-            for project in list(self._projects.values()):
-                await self._look(project)
-            await asyncio.sleep(LOOK_SECONDS)
-
     async def _look(self, project: _Project) -> None:
-        if project.report is None:
+        now = time.time()
+        if project.report is None or (
+            not project.report.watch and now - project.scanned > RETRY_SECONDS
+        ):  # a scan that failed as a whole watches nothing: only time can heal it
             await self._scan(project)
             return
-        now = time.time()
-        seen = await asyncio.to_thread(fingerprint, project.report.watch)
+        seen = await project.disk.call(fingerprint, project.report.watch)
         if seen != project.print:
+            project.moved = project.moved if self._moving(project) else now
             project.print, project.changed = seen, now
-        if project.print != project.judged and now - project.changed >= SETTLE_SECONDS:
+        if self._moving(project) and now - project.changed >= SETTLE_SECONDS:
+            if now - project.moved < INSTALL_SECONDS and await project.disk.call(
+                installing, project.target.virtualenv
+            ):
+                project.changed = now
+                return
             await self._scan(project)
+
+    def _moving(self, project: _Project) -> bool:
+        return project.print != project.judged
 
     async def _scan(self, project: _Project) -> None:
         target = project.target
         begun = time.time()
         # what was remembered is no part of the target: it grows, and must not look like a change
-        report = await scan(msgspec.structs.replace(target, remembered=project.providers))
-        seen = await asyncio.to_thread(fingerprint, report.watch)
+        async with self._scans:
+            report = await scan(msgspec.structs.replace(target, remembered=project.providers))
+        seen = await project.disk.call(fingerprint, report.watch)
         if project.target != target:
             return
         before = project.report
@@ -167,9 +227,8 @@ class Dependencies:
         project.report, project.print, project.judged = report, seen, seen
         project.scanned, project.duration = time.time(), time.time() - begun
         project.providers |= report.providers
-        project.deployed = await asyncio.to_thread(_deployed, report)
+        project.deployed = await project.disk.call(_deployed, report)
         self.last_run, self.duration = project.scanned, project.duration
-        self.problem = report.problem if report.verdict == "unknown" else ""
 
     def _target(self, backend: Backend) -> Target | None:
         launch = backend.launch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,8 @@ class Workers:
             self.boot_failures[name] = deque([known], maxlen=_KEPT)
         self.worker_ends: dict[str, deque[WorkerEnd]] = {}
         self.ready: dict[str, float] = {}
+        self.alive: Mapping[str, int] = {}
+        """Backend → workers seen at the last look, where they can be seen."""
 
     def declare(self, backend: Backend) -> None:
         """Let a backend's series exist at 0: its servers' words are being read."""
@@ -44,6 +46,20 @@ class Workers:
             self._counters.declare("worker_recycles_total", (backend.name, backend.server, reason))
         for reason in vocabulary.SERVER_END_REASONS:
             self._counters.declare("server_exits_total", (backend.name, backend.server, reason))
+
+    def look(self, backends: Iterable[Backend], main_pids: Mapping[str, int]) -> None:
+        """Count each running backend's workers; may block, as ``/proc`` of a stuck process does.
+
+        Args:
+            backends: the backends.
+            main_pids: unit → its main process, of the units that run.
+        """
+        seen = {
+            backend.name: count_workers(main_pids[backend.unit], backend.server, backend.workers)
+            for backend in backends
+            if main_pids.get(backend.unit)
+        }
+        self.alive = {name: number for name, number in seen.items() if number is not None}
 
     def memory(self) -> dict[str, Any]:
         """Each backend's last boot failure: the journal may not reach back to it for ever."""

@@ -14,6 +14,7 @@ from badgateway.packages.assess import SECONDS
 from badgateway.packages.findings import Report, Target
 
 OUTPUT_LIMIT: Final = 64 << 20
+END_SECONDS: Final = 2.0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ async def scan(target: Target, timeout: float = 60.0) -> Report:
     """Assess ``target`` in a child: nice 19, bounded memory and time, no environment.
 
     Never raises for what happens in the child: a failure is a report whose verdict is
-    ``unknown``. The child is gone when this returns or is cancelled; ``timeout`` is in seconds.
+    ``unknown``. The child is killed when this returns or is cancelled; ``timeout`` is in seconds.
     """
     request = Request(target, max(1.0, min(SECONDS, timeout * 0.75)))
     try:
@@ -53,7 +54,8 @@ async def scan(target: Target, timeout: float = 60.0) -> Report:
     finally:
         if child.returncode is None:
             child.kill()
-            await child.wait()
+            # on a hung disk it ends when that comes back, and is reaped then
+            await asyncio.wait((asyncio.ensure_future(child.wait()),), timeout=END_SECONDS)
     try:
         return msgspec.json.decode(output, type=Report)
     except (msgspec.MsgspecError, ValueError):

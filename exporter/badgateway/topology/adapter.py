@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
+from badgateway.blocking import Blocking
+
 SECONDS: Final = 5.0
 _OUTPUT_LIMIT: Final = 16 * 1024 * 1024
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -49,13 +51,19 @@ def trusted(binary: str) -> str:
     return ""
 
 
-async def adapt_caddyfile(binary: str, config: str) -> dict[str, Any]:
+async def adapt_caddyfile(binary: str, config: str, disk: Blocking | None = None) -> dict[str, Any]:
     """Return the JSON form of a Caddyfile.
+
+    Args:
+        binary: the program.
+        config: the file.
+        disk: for looking at the program.
 
     Raises:
         AdapterError: the binary is not trusted, fails, or takes too long.
+        HungError: the disk with the program does not answer.
     """
-    problem = trusted(binary)
+    problem = await (disk or Blocking("looking at a proxy's program")).call(trusted, binary)
     if problem:
         raise AdapterError(f"not run: {problem}")
     process = await asyncio.create_subprocess_exec(
@@ -75,7 +83,7 @@ async def adapt_caddyfile(binary: str, config: str) -> dict[str, Any]:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await asyncio.wait((asyncio.ensure_future(process.wait()),), timeout=1.0)
     if process.returncode:
         words = errors.decode("utf-8", "replace").strip().splitlines()
         raise AdapterError(f"`{binary} adapt` refused {config}: {words[-1] if words else ''}"[:300])

@@ -7,13 +7,14 @@ take the path map with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from dbus_fast.errors import DBusError
 
 from badgateway import config as settings
+from badgateway.blocking import Blocking, HungError
 from badgateway.sources import log
 from badgateway.sources.systemd_bus import Properties, SystemdBus
 from badgateway.topology import memory, processes, proxies, units
@@ -22,6 +23,8 @@ from badgateway.topology.caddy import Route
 from badgateway.topology.launch import parse_command
 from badgateway.topology.proxies import CaddyFound, CaddyPlace
 
+FILES: Final = "files"
+"""Name of the source that the files are which units, commands and proxies name."""
 _SKIPPED: Final = ("systemd-", "dbus", "getty@", "user@", "user-runtime-dir@", "session-")
 
 
@@ -66,6 +69,10 @@ class Discovery:
         self._config = config
         self._unit_seen = unit_seen
         self._bus = bus
+        self._disk = Blocking("reading what units and proxies are configured with", 5.0)
+        self._hung = ""
+        self._laid: dict[str, Backend] = {}
+        self._told: dict[str, CaddyFound] = {}
         self._applications: dict[str, Backend] = {}
         self._caddies: dict[str, CaddyPlace] = {}
         self._seen: set[str] = set()
@@ -82,6 +89,15 @@ class Discovery:
         self._remembered = {
             backend.unit: backend for backend in memory.backends(learnt.get("backends", ()))
         }
+
+    def reconfigure(self, config: settings.Config) -> None:
+        """Look by another configuration from the next look on."""
+        self._config = config
+        self.forget_units()
+
+    def expect(self, units: Iterable[str]) -> None:
+        """Ask about these units too: systemd lists none that neither runs nor is wanted."""
+        self._units |= set(units)
 
     def forget_units(self) -> None:
         """Ask about every unit anew: systemd has read its unit files again."""
@@ -107,24 +123,27 @@ class Discovery:
     async def look(self) -> Findings:
         """Look at the host once. Never raises; problems are part of the answer."""
         applications: dict[str, Backend] = {}
+        self._hung = ""
         if self._config.discovery.enabled or any(b.unit for b in self._config.backends):
             await self._look_at_units()
             applications = dict(self._applications)
+            if not self._config.discovery.enabled:
+                named = {backend.unit for backend in self._config.backends}
+                applications = {n: a for n, a in applications.items() if a.unit in named}
         if self._config.discovery.enabled and not self._bus.status.up:
             remembered = {b.name: b for b in self._remembered.values()}
             applications = remembered | applications
-            applications |= self._look_at_processes(applications)
-        applications = _configured(self._config.backends, applications, self._units)
-        places = self._places()
-        answers = {
-            place.name: await proxies.look(
-                place,
-                self._config.discovery.run_proxy_adapter,
-                self._admins.get(place.name, ""),
+            applications |= await self._look_at_processes(applications)
+        try:
+            applications = self._laid = await self._disk.call(
+                _configured, self._config.backends, applications, frozenset(self._units)
             )
-            for place in places
-        }
-        problems: dict[str, str] = {}
+        except HungError as error:
+            self._unread(error)
+            applications = applications | self._laid
+        places = self._places()
+        answers = {place.name: await self._ask(place) for place in places}
+        problems: dict[str, str] = {FILES: self._hung}
         for found in answers.values():
             for source, problem in found.problems.items():
                 problems[source] = problems.get(source) or problem
@@ -145,6 +164,22 @@ class Discovery:
             answers,
             problems,
         )
+
+    async def _ask(self, place: CaddyPlace) -> CaddyFound:
+        """Return what a proxy serves; what it last told where nothing tells now."""
+        found = await proxies.look(
+            place, self._disk, self._config.discovery.run_proxy_adapter,
+            self._admins.get(place.name, ""),
+        )  # fmt: skip
+        last = self._told.get(place.name)
+        if last is not None and found.loaded is None and found.on_disk is None:
+            return replace(found, log_files=last.log_files, destinations=last.destinations)
+        self._told[place.name] = found
+        return found
+
+    def _unread(self, error: HungError) -> None:
+        self._hung = str(error)
+        log.warning("%s: %s", FILES, error)
 
     def _without_forsaken(self, paths: PathMap) -> PathMap:
         """Leave out applications whose unit is gone and that nobody asks for any more."""
@@ -176,6 +211,14 @@ class Discovery:
                 continue
             try:
                 properties = await self._bus.properties(name)
+                listens = self._listens.get(name, ())
+                # reads what the command line names: an environment file, a script, the settings
+                application = await self._disk.call(units.application, name, properties, listens)
+                if application is not None:
+                    properties = await self._bus.properties(name)  # those of now
+            except HungError as error:
+                self._unread(error)  # the unit is asked about again: what it runs is not known
+                continue
             except (DBusError, TimeoutError) as error:
                 log.debug("unit %s: %s", name, error)
                 self._seen.add(name)
@@ -183,11 +226,12 @@ class Discovery:
             except OSError:
                 return
             self._seen.add(name)
-            self._sort(name, properties, name in wanted)
+            self._sort(name, properties, name in wanted, application)
 
-    def _sort(self, name: str, properties: Properties, wanted: bool) -> None:
+    def _sort(
+        self, name: str, properties: Properties, wanted: bool, application: Backend | None
+    ) -> None:
         """Keep a unit if it is an application or a proxy."""
-        application = units.application(name, properties, self._listens.get(name, ()))
         caddy = units.caddy(name, properties)
         self._gone.discard(name)
         if application is None and caddy is None and units.is_gone(properties):
@@ -214,11 +258,16 @@ class Discovery:
             place = name.removesuffix(".service")
             self._caddies[place] = CaddyPlace(place, name, config=caddy.config, binary=caddy.binary)
 
-    def _look_at_processes(self, known: Mapping[str, Backend]) -> dict[str, Backend]:
+    async def _look_at_processes(self, known: Mapping[str, Backend]) -> dict[str, Backend]:
         """Find servers that are none of the known applications."""
         found: dict[str, Backend] = {}
         taken = {address for backend in known.values() for address in backend.listens}
-        for server in processes.servers():
+        try:
+            servers = await self._disk.call(processes.servers)
+        except OSError as error:
+            log.debug("processes: %s", error)
+            return found
+        for server in servers:
             address = server.launch.listen[0] if server.launch.listen else ""
             name = address or f"{server.launch.server}"
             if address not in taken and not any(b.command for b in self._config.backends):
@@ -244,7 +293,7 @@ class Discovery:
 def _configured(
     wanted: Sequence[settings.Backend],
     found: Mapping[str, Backend],
-    units_found: set[str],
+    units_found: Container[str],
 ) -> dict[str, Backend]:
     """Lay the configuration over what was found; what it says holds."""
     backends = dict(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,14 @@ import httpx
 import msgspec
 
 from badgateway import __version__
+from badgateway.blocking import Blocking
 from badgateway.topology import caddy
 from badgateway.topology.adapter import AdapterError, adapt_caddyfile
 from badgateway.topology.caddy import Destinations, Route
 
 DEFAULT_ADMIN: Final = "http://localhost:2019"
 _SECONDS: Final = 2.0
+_WHOLE_SECONDS: Final = 5.0
 _HEADERS: Final = {"User-Agent": f"badgateway/{__version__}"}
 _ANSWER_LIMIT: Final = 32 * 1024 * 1024
 
@@ -67,11 +70,14 @@ class CaddyFound:
         return self.loaded if self.loaded is not None else self.on_disk or ()
 
 
-async def look(place: CaddyPlace, run_adapter: bool = True, admin: str = "") -> CaddyFound:
+async def look(
+    place: CaddyPlace, disk: Blocking, run_adapter: bool = True, admin: str = ""
+) -> CaddyFound:
     """Return what the Caddy at ``place`` serves. Never raises; problems are part of the answer.
 
     Args:
         place: where it is found.
+        disk: for reading files.
         run_adapter: whether its own adapter may be run on a Caddyfile.
         admin: where its admin API told the last time.
     """
@@ -79,7 +85,7 @@ async def look(place: CaddyPlace, run_adapter: bool = True, admin: str = "") -> 
     file: dict[str, Any] | None = None
     if place.config:
         try:
-            file = await _read(place, run_adapter)
+            file = await _read(place, disk, run_adapter)
             problems["caddy-config"] = ""
         except (OSError, ValueError, AdapterError) as error:
             problems["caddy-config"] = str(error)[:300]
@@ -91,7 +97,8 @@ async def look(place: CaddyPlace, run_adapter: bool = True, admin: str = "") -> 
             problems["caddy-admin"] = ""
             break
         except (httpx.HTTPError, OSError, ValueError) as error:
-            reason = f"{candidate}: {str(error) or type(error).__name__}"[:300]
+            said = "no whole answer in time" if isinstance(error, TimeoutError) else str(error)
+            reason = f"{candidate}: {said or type(error).__name__}"[:300]
             if not optional:
                 problems.setdefault("caddy-admin", reason)
     document = memory if memory is not None else file
@@ -127,6 +134,7 @@ async def _ask(admin: str) -> dict[str, Any]:
     # the certificate store is costly to load, and an admin API is spoken to on this host
     transport = httpx.AsyncHTTPTransport(uds=socket, trust_env=False, verify=False)
     async with (
+        asyncio.timeout(_WHOLE_SECONDS),
         httpx.AsyncClient(transport=transport, timeout=_SECONDS, trust_env=False) as client,
         client.stream("GET", f"{url}/config/", headers=headers) as response,
     ):
@@ -139,26 +147,36 @@ async def _ask(admin: str) -> dict[str, Any]:
     return _object(body)
 
 
-async def _read(place: CaddyPlace, run_adapter: bool) -> dict[str, Any]:
+async def _read(place: CaddyPlace, disk: Blocking, run_adapter: bool) -> dict[str, Any]:
     assert place.config is not None
     path = Path(place.config)
-    if path.suffix == ".json":
-        if path.stat().st_size > _ANSWER_LIMIT:
-            raise ValueError(f"{path}: larger than 32 MiB")
-        return _object(path.read_bytes())
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    body = await disk.call(_configuration, path)
+    if body is not None:
+        return _object(body)
     if not run_adapter:
         raise AdapterError(f"{path} is a Caddyfile and running the adapter is switched off")
     if not place.binary:
         raise AdapterError(f"{path} is a Caddyfile and no caddy program is known")
-    return await adapt_caddyfile(place.binary, place.config)
+    return await adapt_caddyfile(place.binary, place.config, disk)
+
+
+def _configuration(path: Path) -> bytes | None:
+    """Return a JSON configuration's bytes, None for one in another language; may block."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if path.suffix != ".json":
+        return None
+    with path.open("rb") as file:
+        body = file.read(_ANSWER_LIMIT + 1)
+    if len(body) > _ANSWER_LIMIT:
+        raise ValueError(f"{path}: larger than 32 MiB")
+    return body
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
     if document is None:
         return {}  # Caddy runs and has no configuration
