@@ -150,6 +150,11 @@ METRICS: Final[tuple[Metric, ...]] = (
         "deploy_last_timestamp_seconds", "When what the service runs last changed on disk.",
         "backend", "kind",
     ),
+    _gauge(
+        "deploying_until_timestamp_seconds",
+        "When the open announcement of a deploy ends; its page is held until then.",
+        "backend",
+    ),
     # -- server and workers
     _counter(
         "worker_recycles_total", "Workers ended, by reason.", "backend", "server", "reason"
@@ -188,6 +193,17 @@ CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
         ("log_lines_total", "result"): frozenset(vocabulary.LINE_RESULTS),
         ("probe_responses_total", "code"): vocabulary.HTTP_CODES | {"other"},
         ("probe_failures_total", "reason"): frozenset(vocabulary.PROBE_FAILURE_REASONS),
+        **{
+            (metric.name, "vantage"): frozenset(vocabulary.PROBE_VANTAGES)
+            for metric in METRICS
+            if "vantage" in metric.labels
+        },
+        **{
+            (metric.name, label): frozenset(values)
+            for metric in METRICS
+            for label, values in (("manager", vocabulary.MANAGERS), ("server", vocabulary.SERVERS))
+            if label in metric.labels and (metric.name, label) != ("backend_info", "manager")
+        },
         ("probe_duration_seconds", "phase"): frozenset(vocabulary.PROBE_PHASES),
         ("proxy_responses_total", "code"): vocabulary.HTTP_CODES | {"other"},
         ("proxy_errors_total", "code"): vocabulary.HTTP_CODES | {"other"},
@@ -195,6 +211,7 @@ CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
         ("upstream_failures_total", "reason"): frozenset(vocabulary.UPSTREAM_FAILURE_REASONS),
         ("service_restarts_total", "reason"): frozenset(vocabulary.SERVICE_REASONS),
         ("service_exits_total", "reason"): frozenset(vocabulary.SERVICE_REASONS),
+        ("service_last_exit_timestamp_seconds", "reason"): frozenset(vocabulary.SERVICE_REASONS),
         ("service_state", "state"): frozenset(vocabulary.SERVICE_STATES),
         ("deploy_last_timestamp_seconds", "kind"): frozenset(vocabulary.DEPLOY_KINDS),
         ("worker_recycles_total", "reason"): frozenset(vocabulary.WORKER_END_REASONS),
@@ -210,3 +227,40 @@ CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
     }
 )
 """(metric, label) → the values that label may take."""
+
+LABELS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "backend": "the application behind the proxy: its name in the configuration, else its unit "
+        "without `.service`, else its upstream address",
+        "proxy": "the reverse proxy: its name in the configuration, else its unit",
+        "site": "the host name the proxy serves, as its configuration writes it",
+        "upstream": "the address at which the proxy reaches the application, as configured",
+        "manager": "what starts the service",
+        "unit": "the systemd unit",
+        "server": "the application server",
+        "environment": "`environment` of the configuration",
+        "probe": "the probe's name; `origin` and `proxy` are those asked by default",
+        "vantage": "from where the probe looks",
+        "code": "the HTTP status",
+        "reason": "why it failed, ended or was started",
+        "phase": "the part of the request that was timed",
+        "collector": "the part of the exporter that reads or concludes",
+        "source": "what lines or events are read from; a name, never a path",
+        "result": "what a line was",
+        "metric": "the metric's name without its prefix",
+        "origin": "who made the response",
+        "state": "the service's state",
+        "kind": "the kind of the difference or of the change",
+        "package": "the distribution's or module's name",
+        "declared": "what is declared; `url` for a requirement by URL",
+        "installed": "the version installed; empty for none",
+        "verdict": "what the next start is expected to do",
+        "trigger": "what starts the application anew",
+        "cause": "what was concluded",
+        "subject": "what the cause is about: a package, an address, a unit, a setting",
+        "risk": "what will fail, and at which occasion",
+        "version": "the exporter's version",
+        "python": "the version of Python it runs on",
+    }
+)
+"""Label → what it says, whichever metric bears it."""

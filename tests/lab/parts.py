@@ -30,11 +30,14 @@ BINARIES: Final = MappingProxyType(
         "caddy": ("caddy", "usr/bin/caddy"),
         "prometheus": ("prometheus", "usr/bin/prometheus"),
         "promtool": ("prometheus", "usr/bin/promtool"),
+        "prometheus-3": ("prometheus/forky", "usr/bin/prometheus"),
+        "promtool-3": ("promtool/forky", "usr/bin/promtool"),
         "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
         "amtool": ("prometheus-alertmanager", "usr/bin/amtool"),
     }
 )
-"""Binary → the Debian package that holds it, and its path inside."""
+"""Binary → the Debian package that holds it, and its path inside; ``package/release`` is that of
+another release than the host's."""
 
 _DATA: Final = MappingProxyType(
     {
@@ -63,7 +66,7 @@ def binary(name: str) -> Path:
         return _relocated(name, folder, inside) if name in _DATA else folder / inside
     except PartMissing:
         installed = shutil.which(Path(inside).name)
-        if installed is None:
+        if installed is None or "/" in package:
             raise
         return Path(installed)
 
@@ -74,7 +77,7 @@ def unpacked(package: str) -> Path:
     Folders that Debian keeps as links (``/lib``, ``/bin``) are merged into ``usr``, so that the
     folder can lie over a root filesystem. Raises PartMissing.
     """
-    target = LAB / "parts" / package
+    target = LAB / "parts" / package.replace("/", "@")
     if target.is_dir():
         return target
     _require_tools(package)
@@ -145,6 +148,12 @@ def _fetch(package: str, target: Path) -> None:
 
 def download(package: str, folder: Path) -> None:
     """Put ``package``'s .deb into ``folder``; raises PartMissing with apt's own words."""
+    _, _, release = package.partition("/")
+    if release:
+        options = [*_apt_options(), *_lists_of(release, folder)]
+        _run(["apt-get", *options, "update"], folder)
+        _run(["apt-get", *options, "download", package], folder)
+        return
     try:
         _run(["apt-get", *_apt_options(), "download", package], folder)
     except PartMissing:
@@ -162,8 +171,30 @@ def _apt_options() -> list[str]:
     return ["-q", *sandbox]
 
 
-def _private_lists() -> list[str]:
-    state, cache = LAB / "apt" / "state", LAB / "apt" / "cache"
+def _lists_of(release: str, folder: Path) -> list[str]:
+    """Return options that make apt know another release of Debian, from the host's own mirror."""
+    listing = ["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
+    known = _run(["apt-get", *listing], folder)
+    if "Debian " not in known:
+        options = [*_apt_options(), *_private_lists()]
+        _run(["apt-get", *options, "update"], folder)
+        known = _run(["apt-get", *options, *listing], folder)
+    mirror = next((line.split()[1] for line in known.splitlines() if line[:7] == "Debian "), "")
+    if not mirror:
+        raise PartMissing(f"{release}: this host's sources name no mirror of Debian")
+    sources = folder / "sources.list"
+    sources.write_text(f"deb {mirror} {release} main\n")
+    return [
+        *_private_lists(f"apt-{release}"),
+        "-o", f"Dir::Etc::sourcelist={sources}",
+        "-o", "Dir::Etc::sourceparts=-",
+        "-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+        "-o", "Acquire::Languages=none",
+    ]  # fmt: skip
+
+
+def _private_lists(name: str = "apt") -> list[str]:
+    state, cache = LAB / name / "state", LAB / name / "cache"
     (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (cache / "archives" / "partial").mkdir(parents=True, exist_ok=True)
     return [
@@ -173,7 +204,7 @@ def _private_lists() -> list[str]:
     ]  # fmt: skip
 
 
-def _run(argv: list[str], folder: Path) -> None:
+def _run(argv: list[str], folder: Path) -> str:
     try:
         done = subprocess.run(
             argv, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
@@ -185,6 +216,7 @@ def _run(argv: list[str], folder: Path) -> None:
             f"{' '.join(argv)} failed: {done.stderr.strip() or done.stdout.strip()}\n"
             "It needs a reachable Debian mirror (see /etc/apt/sources.list)."
         )
+    return done.stdout
 
 
 def _merge_usr(root: Path) -> None:

@@ -8,15 +8,17 @@ the body than it must.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx
 
 from badgateway import vocabulary
+from badgateway.collectors.probeoutcome import Watch, certificate_expiry, failure_reason
+from badgateway.collectors.requestheaders import Header, RequestHeaders
+from badgateway.config.secretfiles import SecretError
 from badgateway.counters import Counters
 from badgateway.useragent import user_agent
 
@@ -52,7 +54,7 @@ class Target:
     socket: str | None = None
     expected: frozenset[int] = frozenset()
     body: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[Header, ...] = ()
     verify: bool = True
 
     @property
@@ -96,6 +98,11 @@ class State:
         """Whether the last probe failed."""
         return self.failures > 0
 
+    @property
+    def asked(self) -> bool:
+        """Whether the last probe asked at all: without its secret it tells nothing of the path."""
+        return self.last.reason != "configuration"
+
 
 class Probes:
     """Runs all probes and keeps their state."""
@@ -107,6 +114,10 @@ class Probes:
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._paused: set[str] = set()
         self.states: dict[Target, State] = {}
+
+    def reconfigure(self, interval: float, timeout: float) -> None:
+        """Use another interval and time-out, both in seconds, from each target's next probe on."""
+        self._interval, self._timeout = interval, timeout
 
     def watch(self, targets: frozenset[Target]) -> None:
         """Ask exactly these from now on."""
@@ -140,30 +151,33 @@ class Probes:
     async def ask(self, target: Target) -> Result:
         """Ask once; failures are results, never exceptions."""
         async with self._client(target) as client:
-            return await self._ask(client, target)
+            return await self._ask(client, target, _headers(target))
 
     async def _repeat(self, target: Target, delay: float) -> None:
         await asyncio.sleep(delay)
+        headers = _headers(target)
         async with self._client(target) as client:
             while True:
                 begun = time.monotonic()
                 if target.vantage == "origin" and target.backend in self._paused:
                     self.states.pop(target, None)
                 else:
-                    self._record(target, await self._ask(client, target))
+                    self._record(target, await self._ask(client, target, headers))
                 rest = self._interval - (time.monotonic() - begun)
                 await asyncio.sleep(max(rest, self._interval / 10))
 
-    async def _ask(self, client: httpx.AsyncClient, target: Target) -> Result:
-        watch = _Watch()
+    async def _ask(
+        self, client: httpx.AsyncClient, target: Target, given: RequestHeaders
+    ) -> Result:
+        watch = Watch()
         status, detail, reason, expiry = 0, "", "", None
-        headers = {"User-Agent": self._agent, "Accept": "*/*", "Connection": "close"}
-        headers |= dict(target.headers)
+        headers = httpx.Headers({"User-Agent": self._agent, "Accept": "*/*", "Connection": "close"})
         extensions: dict[str, Any] = {"trace": watch.trace}
         if target.host:
             headers["Host"] = target.host
             extensions["sni_hostname"] = target.host.partition(":")[0]
         try:
+            headers.update(await given.read())
             async with asyncio.timeout(self._timeout):
                 request = client.build_request(
                     "GET", target.url, headers=headers, extensions=extensions
@@ -171,18 +185,25 @@ class Probes:
                 response = await client.send(request, stream=True)
                 try:
                     status = response.status_code
-                    expiry = _certificate_expiry(response)
+                    expiry = certificate_expiry(response)
                     reason, detail = await _judge(target, response)
                 finally:
                     await response.aclose()
+        except SecretError as error:
+            reason, detail = "configuration", str(error)[:200]
         except TimeoutError:
             reason = "response_timeout" if watch.connected else "connect_timeout"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             reason, detail = failure_reason(error), str(error)[:200]
+            if isinstance(error, httpx.LocalProtocolError):
+                detail = "the request cannot be sent"  # its words would quote a header's value
         return Result(time.time(), status, reason, watch.durations(), expiry, detail)
 
     def _record(self, target: Target, result: Result) -> None:
         before = self.states.get(target)
+        if result.reason == "configuration":
+            self._record_silence(target, result)
+            return
         failed = bool(result.reason)
         failures = (before.failures if before else 0) + 1 if failed else 0
         same = before is not None and before.failing == failed
@@ -196,6 +217,16 @@ class Probes:
             self._counters.add("probe_responses_total", (*target.labels, code))
         if failed:
             self._counters.add("probe_failures_total", (*target.labels, result.reason))
+
+    def _record_silence(self, target: Target, result: Result) -> None:
+        """Nothing was asked: what was known stays, and so does the time of the last probe."""
+        before = self.states.get(target)
+        if before is None:
+            self._declare(target)
+            self.states[target] = State(target, result, 0, result.at)
+        else:
+            self.states[target] = replace(before, last=replace(result, at=before.last.at))
+        self._counters.add("probe_failures_total", (*target.labels, result.reason))
 
     def _declare(self, target: Target) -> None:
         for code in ("200", "502", "503", "504"):
@@ -237,76 +268,8 @@ async def _judge(target: Target, response: httpx.Response) -> tuple[str, str]:
     return "", ""
 
 
-def failure_reason(error: Exception) -> str:
-    """Return the reason (``vocabulary.PROBE_FAILURE_REASONS``) for an exception of httpx."""
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and len(chain) < 10:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    text = " ".join(str(link) for link in chain)
-    if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
-        return "tls_certificate"
-    if any(isinstance(link, ssl.SSLError) for link in chain):
-        return "tls_handshake"
-    if any(isinstance(link, ConnectionRefusedError) for link in chain):
-        return "connect_refused"
-    if "Name or service not known" in text or "name resolution" in text or "getaddrinfo" in text:
-        return "dns_failure"
-    if isinstance(error, httpx.ConnectTimeout):
-        return "connect_timeout"
-    if isinstance(error, httpx.TimeoutException):
-        return "response_timeout"
-    if "unreachable" in text or "No route to host" in text:
-        return "connect_unreachable"
-    if isinstance(error, httpx.ConnectError):
-        refused = "All connection attempts failed" in text
-        return "connect_refused" if refused else "connect_failed"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "reset" if "disconnected" in text else "invalid_response"
-    if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
-        return "reset"
-    return "unknown"
-
-
-class _Watch:
-    """Takes the time of a request's phases from httpcore's trace events."""
-
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._connected: float | None = None
-        self._header: float | None = None
-
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Called by httpcore."""
-        if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete",
-                           ".start_tls.complete")):  # fmt: skip
-            self._connected = time.monotonic()
-        elif event.endswith(".receive_response_headers.complete"):
-            self._header = time.monotonic()
-
-    @property
-    def connected(self) -> bool:
-        """Whether the connection was made."""
-        return self._connected is not None
-
-    def durations(self) -> dict[str, float]:
-        """Phase → seconds, for the phases that were reached."""
-        found = {"total": time.monotonic() - self._begun}
-        if self._connected is not None:
-            found["connect"] = self._connected - self._begun
-            if self._header is not None:
-                found["response"] = self._header - self._connected
-        return found
-
-
-def _certificate_expiry(response: httpx.Response) -> float | None:
-    stream = response.extensions.get("network_stream")
-    secure = stream.get_extra_info("ssl_object") if stream is not None else None
-    certificate = secure.getpeercert() if secure is not None else None
-    if not certificate or "notAfter" not in certificate:
-        return None
-    return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
+def _headers(target: Target) -> RequestHeaders:
+    return RequestHeaders(target.headers, f"probe {target.name} of {target.backend}")
 
 
 def _order(target: Target) -> tuple[str, ...]:

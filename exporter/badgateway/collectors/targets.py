@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from badgateway import config as settings
+from badgateway.collectors import requestheaders
 from badgateway.collectors.probes import Target
 from badgateway.topology.backends import WILDCARDS, Backend, PathMap
 
@@ -37,7 +38,7 @@ def _configured(backend: str, probe: settings.Probe) -> Target:
         probe.url,
         expected=frozenset(probe.expect.status),
         body=probe.expect.body,
-        headers=tuple(sorted(probe.headers.items())),
+        headers=requestheaders.configured(probe),
         verify=probe.verify,
     )
 

@@ -1,0 +1,202 @@
+"""The configuration's keys: each with its type, default, meaning and an example.
+
+The reference (``badgateway reference configuration``) is generated from here. In ``Meta.extra``
+``unit`` is the unit a value is kept in, and ``instead_of`` another key that excludes this one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from badgateway.config.keytypes import URL_PATH, Absolute, Base, Name, Unit
+from badgateway.config.probeschema import Probe
+from badgateway.config.values import Duration
+
+
+class Log(Base, frozen=True):
+    """A log to read: a file or a unit's journal, one of the two."""
+
+    file: Annotated[
+        Absolute | None,
+        Meta(description="Path of a log file.", examples=["/var/log/caddy/access.json"]),
+    ] = None
+    journal: Annotated[
+        Unit | None,
+        Meta(
+            description="Systemd unit whose journal is read.",
+            examples=["archive-worker.service"],
+            extra={"instead_of": "file"},
+        ),
+    ] = None
+
+
+class Probes(Base, frozen=True):
+    """How probes run."""
+
+    enabled: Annotated[
+        bool, Meta(description="`false` switches every probe off.", examples=[False])
+    ] = True
+    default: Annotated[
+        bool,
+        Meta(
+            description="`false` leaves only the probes written in this file. Those asked by "
+            "default are each application at its upstreams (named `origin`, `origin-2`, …) and "
+            "through each proxy of this host (`proxy`, `proxy-2`, …).",
+            examples=[False],
+        ),
+    ] = True
+    interval: Annotated[
+        Duration,
+        Meta(
+            description="Between two probes of one URL; at least 100ms.",
+            examples=["10s"],
+            extra={"unit": "seconds"},
+        ),
+    ] = Duration(5)
+    timeout: Annotated[
+        Duration,
+        Meta(
+            description="After which a probe has failed; at most the interval.",
+            examples=["2s500ms"],
+            extra={"unit": "seconds"},
+        ),
+    ] = Duration(3)
+    path: Annotated[
+        str,
+        Meta(
+            pattern=URL_PATH,
+            description="Path the default probes ask for.",
+            examples=["/health"],
+        ),
+    ] = "/"
+
+
+class Backend(Base, frozen=True):
+    """An application behind a proxy. What is not given is discovered."""
+
+    name: Annotated[
+        Name,
+        Meta(
+            description="The `backend` label. A discovered backend of this name, or of the unit "
+            "given below, is completed.",
+            examples=["archive-api"],
+        ),
+    ]
+    unit: Annotated[
+        Unit | None, Meta(description="Its systemd unit.", examples=["archive-api.service"])
+    ] = None
+    command: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Its command line, where no unit has it. It is read, never run.",
+            examples=[["/srv/archive/.venv/bin/uvicorn", "archive.main:app", "--port", "8001"]],
+        ),
+    ] = ()
+    working_directory: Annotated[
+        Absolute | None,
+        Meta(
+            description="Where the command runs.",
+            examples=["/srv/archive"],
+        ),
+    ] = None
+    upstreams: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses at which proxies reach it, `host:port` or `unix:/path`.",
+            examples=[["127.0.0.1:8001", "unix:/run/archive/api.sock"]],
+        ),
+    ] = ()
+    project: Annotated[
+        Absolute | None,
+        Meta(
+            description="Directory of its `pyproject.toml` or `requirements.txt`.",
+            examples=["/srv/archive"],
+        ),
+    ] = None
+    virtualenv: Annotated[
+        Absolute | None, Meta(description="Its virtualenv.", examples=["/srv/archive/.venv"])
+    ] = None
+    extras: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Extras it is installed with; no virtualenv records them.",
+            examples=[["postgres"]],
+        ),
+    ] = ()
+    logs: Annotated[tuple[Log, ...], Meta(description="Its logs, beside its unit's journal.")] = ()
+    probes: Annotated[tuple[Probe, ...], Meta(description="URLs to ask regularly.")] = ()
+
+
+class Proxy(Base, frozen=True):
+    """A reverse proxy. What is not given is discovered."""
+
+    name: Annotated[Name, Meta(description="The `proxy` label.", examples=["caddy"])]
+    kind: Annotated[Literal["caddy"], Meta(description="Which program it is.", examples=["caddy"])]
+    unit: Annotated[
+        Unit | None, Meta(description="Its systemd unit.", examples=["caddy.service"])
+    ] = None
+    admin: Annotated[
+        str | None,
+        Meta(
+            description='Its admin API, `http://host:port` or `unix:/path`; `""` means none.',
+            examples=["http://localhost:2019"],
+        ),
+    ] = None
+    config: Annotated[
+        Absolute | None,
+        Meta(
+            description="Its configuration file: JSON if it is called so, else a Caddyfile.",
+            examples=["/etc/caddy/Caddyfile"],
+        ),
+    ] = None
+    logs: Annotated[tuple[Log, ...], Meta(description="Its logs, beside its unit's journal.")] = ()
+
+
+class Discovery(Base, frozen=True):
+    """What is looked for on this host."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="`false` watches only what this file names.", examples=[False]),
+    ] = True
+    interval: Annotated[
+        Duration,
+        Meta(
+            description="Between two looks for new units and changed proxy configurations; at "
+            "least 1s.",
+            examples=["30s"],
+            extra={"unit": "seconds"},
+        ),
+    ] = Duration(15)
+    run_proxy_adapter: Annotated[
+        bool,
+        Meta(
+            description="Whether the proxy's own adapter (`caddy adapt`) may be run on its "
+            "configuration file.",
+            examples=[False],
+        ),
+    ] = True
+
+
+class Config(Base, frozen=True):
+    """The whole file."""
+
+    environment: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="The `environment` label of `badgateway_backend_info`.",
+            examples=["production"],
+        ),
+    ] = ""
+    discovery: Annotated[Discovery, Meta(description="What is looked for.")] = Discovery()
+    probes: Annotated[Probes, Meta(description="How probes run.")] = Probes()
+    backends: Annotated[
+        tuple[Backend, ...],
+        Meta(description="Applications to watch, beside those discovered."),
+    ] = ()
+    proxies: Annotated[
+        tuple[Proxy, ...], Meta(description="Proxies to watch, beside those discovered.")
+    ] = ()
