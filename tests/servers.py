@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -27,8 +28,19 @@ def free_port() -> int:
 class ExporterProcess:
     """`badgateway serve` on a port of its own; a context manager."""
 
-    def __init__(self, directory: Path, config: str = "", port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: str = "",
+        port: int | None = None,
+        flags: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """``wrapper`` is a command that becomes the exporter, such as ``unshare -m``."""
         self.directory = directory
+        self._flags, self._wrapper = flags, wrapper
+        self._environment = dict(environment or {})
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "exporter.log"
@@ -48,12 +60,13 @@ class ExporterProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "badgateway", "serve",
+                    *self._wrapper, sys.executable, "-m", "badgateway", "serve",
                     f"--config.file={self._config}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
-                    f"--storage.path={self.directory / 'state'}",
+                    f"--storage.path={self.directory / 'state'}", *self._flags,
                 ],
                 stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, **self._environment},
             )  # fmt: skip
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline:

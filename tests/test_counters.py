@@ -143,6 +143,6 @@ def test_forgotten_series_vanish_with_the_next_commit() -> None:
     counters = Counters()
     counters.add("probe_responses_total", LABELS)
     counters.add("probe_responses_total", ("other", *LABELS[1:]))
-    counters.forget("probe_responses_total", {"backend": "api"})
+    counters.forget("probe_responses_total", LABELS)
     commit(counters)
     assert set(shown(counters, "probe_responses_total")) == {("other", *LABELS[1:])}

@@ -48,6 +48,7 @@ class Counters:
         """Series that are not to be shown with their value yet, and when they first were durable;
         0 until then."""
         self._folded: dict[str, set[Labels]] = {}
+        self._hidden: frozenset[tuple[str, Labels]] = frozenset()
         self._changed = False
 
     @property
@@ -78,15 +79,19 @@ class Counters:
         series[key] = series.get(key, 0.0) + amount
         self._changed = True
 
-    def forget(self, name: str, where: Mapping[str, str]) -> None:
-        """Drop the series of a metric whose labels match, because their subject is gone."""
-        metric = catalogue.BY_NAME[name]
-        wanted = [(metric.labels.index(label), value) for label, value in where.items()]
-        series = self._values.get(name, {})
-        for key in [k for k in series if all(k[i] == value for i, value in wanted)]:
-            del series[key]
-            self._newborn.pop((name, key), None)
+    def series(self) -> list[tuple[str, Labels]]:
+        """Every series there is."""
+        return [(name, key) for name, series in self._values.items() for key in series]
+
+    def forget(self, name: str, labels: Labels) -> None:
+        """Drop a series, because its subject has been gone for long."""
+        if self._values.get(name, {}).pop(labels, None) is not None:
+            self._newborn.pop((name, labels), None)
             self._changed = True
+
+    def hide(self, gone: frozenset[tuple[str, Labels]]) -> None:
+        """Show exactly these series no longer, because their subject is gone; they keep values."""
+        self._hidden = gone
 
     def value(self, name: str, labels: Sequence[str] = ()) -> float:
         """What has been counted so far, durable or not; 0 for an unknown series."""
@@ -134,10 +139,11 @@ class Counters:
                 [
                     (key, 0.0 if (name, key) in shown.newborn else value)
                     for key, value in sorted(shown.series[name].items())
+                    if (name, key) not in self._hidden
                 ],
             )
         if consume:
-            for newborn in shown.newborn:
+            for newborn in shown.newborn - self._hidden:
                 if newborn in self._newborn:
                     self._newborn[newborn] = -1.0
 

@@ -6,6 +6,7 @@ Everything but reading runs in one event loop, so counting needs no locks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ import msgspec
 
 from badgateway import config as settings
 from badgateway import state, useragent
+from badgateway.announcements import FOLDER, Announcements
+from badgateway.blocking import Blocking
 from badgateway.collectors import listeners as listening
 from badgateway.collectors.dependencies import Dependencies
 from badgateway.collectors.listeners import Listeners
@@ -27,17 +30,21 @@ from badgateway.collectors.workers import Workers
 from badgateway.committer import Committer
 from badgateway.conclusions import Collectors, Conclusions, Surroundings
 from badgateway.counters import Counters, Snapshot
-from badgateway.events import Batch, BootFailure, Event, ServerEnd
+from badgateway.intake import Intake
+from badgateway.retention import Present, Retention
 from badgateway.sources import Status
 from badgateway.sources.systemd_bus import SystemdBus, UnitChange
 from badgateway.streams import Streams
+from badgateway.supervision import Supervisor
 from badgateway.topology.backends import PathMap
 from badgateway.topology.discovery import Discovery, Findings
 
 REMEMBER_SECONDS: Final = 2.0
 DIAGNOSE_SECONDS: Final = 1.0
 LISTEN_SECONDS: Final = 2.0
+RECONFIGURE_SECONDS: Final = 5.0
 TOKENS_KEPT: Final = 8
+CHECKPOINT: Final = "checkpoint"
 
 log = logging.getLogger("badgateway")
 
@@ -58,6 +65,7 @@ class Exporter:
         """
         self.config = config
         self.started = self.configured = time.time()
+        self.is_configured_as_asked = True
         self.counters = Counters()
         checkpoint = state.Checkpoint(storage) if storage else None
         loaded = checkpoint.load() if checkpoint else None
@@ -77,10 +85,11 @@ class Exporter:
         )
         self.dependencies = Dependencies(storage, memory.get("dependencies", {}))
         self.processes = Processes(self.counters)
+        self.announcements = Announcements(storage / FOLDER if storage else None)
         self.conclusions = Conclusions(
             Collectors(
                 self.probes, self.services, self.processes, self.workers, self.proxies,
-                self.dependencies,
+                self.dependencies, self.announcements,
             ),
             memory.get("outages"),
         )  # fmt: skip
@@ -88,18 +97,22 @@ class Exporter:
         self.discovery = Discovery(
             config, self.bus, memory.get("topology", {}), self.services.watch
         )
+        self.intake = Intake(
+            self.counters, self._positions, self.proxies, self.workers, self.services
+        )
         self.streams = Streams(
             config,
             self.counters,
-            self._batch_read,
+            self.intake.take,
             self._declare,
             self._positions,
             memory.get("streams"),
         )
+        self.retention = Retention(self.counters, memory.get("retention"))
         self.committer = Committer(self.counters, checkpoint, self._document)
+        self.supervisor = Supervisor()
         self.findings = Findings()
         self.listeners: Listeners | None = None
-        self.runs: dict[str, tuple[bool, float, float]] = {}
         self._remembered: dict[str, msgspec.Raw] = {}
         self._remembered_at = -REMEMBER_SECONDS
         self._stopping = False
@@ -108,31 +121,43 @@ class Exporter:
         self._looking = asyncio.Lock()
         self._discovered = asyncio.Event()
         self._look_again = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._proc = Blocking("reading the process table")
         if checkpoint and checkpoint.problem:
             log.error("%s", checkpoint.problem)
-            self.counters.add("source_gaps_total", ("checkpoint",))
+            self.counters.add("source_gaps_total", (CHECKPOINT,))
 
     # -- life
 
     async def start(self) -> None:
         """Begin to watch; returns at once."""
-        self._spawn(self.bus.run())
-        self._spawn(self._discover())
-        self._spawn(self._diagnose())
-        self._spawn(self._listen())
-        self._spawn(self.committer.run(self.services.tick))
-        self.dependencies.start()
+        for name, work in (
+            ("systemd", self.bus.run),
+            ("discovery", self._discover),
+            ("diagnosis", self._diagnose),
+            ("listeners", self._listen),
+            ("dependencies", self.dependencies.run),
+            ("announcements", self.announcements.run),
+        ):
+            self.supervisor.spawn(name, work)
+        self.supervisor.spawn("checkpoint", lambda: self.committer.run(self.services.tick))
 
     async def stop(self) -> None:
         """End everything and write a last checkpoint."""
         self._stopping = True
         self.streams.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(self.probes.stop(), self.dependencies.stop())
-        self.committer.close()
+        await asyncio.gather(self.supervisor.stop(), self.probes.stop())
+        await self.committer.close()
+
+    async def reconfigure(self, config: settings.Config) -> None:
+        """Watch by another configuration; what it does not change goes on undisturbed."""
+        self.config = config
+        self.discovery.reconfigure(config)
+        self.streams.reconfigure(config)
+        self.probes.reconfigure(config.probes.interval, config.probes.timeout)
+        self.configured = time.time()
+        looking = asyncio.create_task(self._look())
+        with contextlib.suppress(TimeoutError):  # a host slow to answer is looked at all the same
+            await asyncio.wait_for(asyncio.shield(looking), RECONFIGURE_SECONDS)
 
     async def ready(self) -> None:
         """Wait until the host has been looked at once."""
@@ -177,30 +202,6 @@ class Exporter:
 
     # -- what comes in
 
-    def _batch_read(self, batch: Batch, events: list[tuple[str, Event]]) -> None:
-        """Count a batch's events together with the position that it reaches."""
-        for owner, event in events:
-            self._take(owner, event, batch.counted, batch.source)
-        if batch.gap:
-            log.warning("%s: %s; events may have been lost", batch.source, batch.gap)
-            self.counters.add("source_gaps_total", (batch.source,))
-        if batch.position is not None:
-            if dict(batch.position) != self._positions.get(batch.source):
-                self.counters.touch()
-            self._positions[batch.source] = dict(batch.position)
-
-    def _take(self, owner: str, event: Event, counted: bool, source: str) -> None:
-        kind, _, name = owner.partition(":")
-        if kind == "proxy":
-            self.proxies.take(name, event, counted, source)  # type: ignore[arg-type]
-            return
-        backend = self.paths.by_name(name)
-        if backend is None:
-            return
-        self.workers.take(backend, event, counted)  # type: ignore[arg-type]
-        if isinstance(event, BootFailure | ServerEnd):
-            self.services.explain(backend.unit, event)
-
     def _unit_changed(self, change: UnitChange) -> None:
         self.services.change(change.unit, change.properties)
         self.bus.status.last_event = time.time()
@@ -214,7 +215,8 @@ class Exporter:
         self.counters.declare("source_gaps_total", (SystemdBus.NAME,))
         self.services.deaf()
         self.discovery.forget_units()
-        await self._look()
+        with self.supervisor.timed("discovery"):
+            await self._look()
 
     def _units_reloaded(self) -> None:
         self.discovery.forget_units()
@@ -222,15 +224,10 @@ class Exporter:
 
     # -- what runs
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(_report)
-        self._tasks.append(task)
-
     async def _discover(self) -> None:
         await asyncio.sleep(0.2)  # give the bus its chance: with it one look is enough
         while True:
-            with self._timed("discovery"):
+            with self.supervisor.timed("discovery"):
                 await self._look()
             self._look_again.clear()
             try:
@@ -243,16 +240,25 @@ class Exporter:
     async def _look(self) -> None:
         async with self._looking:
             findings = await self.discovery.look()
-            self.findings = findings
+            self.findings, self.intake.paths = findings, findings.paths
         self.dependencies.watch(findings.paths.backends)
         self.processes.watch(findings.paths.backends)
-        if self.config.probes.enabled:
-            self._targets = frozenset(probe_targets(self.config, findings.paths))
-            self.probes.watch(self._targets)
-            self.probes.pause(self._asleep())
+        enabled = self.config.probes.enabled
+        targets = probe_targets(self.config, findings.paths) if enabled else ()
+        self._targets = frozenset(targets)
+        self.probes.watch(self._targets)
+        self.probes.pause(self._asleep())
         self.streams.watch(findings, self._down_since())
         self.proxies.watch(findings.paths, findings.on_disk, self.streams.doubled)
         self._declare()
+        self.retention.look(
+            Present(
+                (findings.paths, findings.on_disk),
+                frozenset(place.name for place in findings.places),
+                self._targets,
+                frozenset((*self.statuses(), CHECKPOINT)),
+            )
+        )
         self._discovered.set()
 
     def _declare(self) -> None:
@@ -282,17 +288,25 @@ class Exporter:
 
     async def _listen(self) -> None:
         while True:
-            with self._timed("listeners"):
-                self.listeners = await asyncio.to_thread(listening.read)
-                self.processes.count(await asyncio.to_thread(self.processes.look))
+            looked: Listeners | None = None
+            with self.supervisor.timed("listeners"):
+                looked = await self._proc.call(listening.read)
+                self.processes.count(await self._proc.call(self.processes.look))
+                await self._proc.call(self.workers.look, self.paths.backends, self._main())
+            self.listeners = looked
             await asyncio.sleep(LISTEN_SECONDS)
 
     async def _diagnose(self) -> None:
         await self._discovered.wait()
         while True:
-            with self._timed("diagnosis"):
+            with self.supervisor.timed("diagnosis"):
                 self.conclusions.draw(self._surroundings())
             await asyncio.sleep(DIAGNOSE_SECONDS)
+
+    def _main(self) -> dict[str, int]:
+        """Unit → its main process, of the units that run."""
+        states = self.services.states() if self.bus.status.up else {}
+        return {unit: s.main_pid for unit, s in states.items() if s.active == "active"}
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -326,32 +340,6 @@ class Exporter:
             "outages": self.conclusions.memory(),
             "topology": self.discovery.memory(),
             "dependencies": self.dependencies.memory(),
+            "retention": self.retention.memory(),
         }
         return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in learnt.items()}
-
-    def _timed(self, collector: str) -> _Timed:
-        return _Timed(self.runs, collector)
-
-
-class _Timed:
-    """Notes how long a collector ran and whether it succeeded; failures are logged, not raised."""
-
-    def __init__(self, runs: dict[str, tuple[bool, float, float]], name: str) -> None:
-        self._runs, self._name, self._begun = runs, name, 0.0
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-
-    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> bool:
-        if kind is not None and not issubclass(kind, Exception):
-            return False
-        before = self._runs.get(self._name)
-        self._runs[self._name] = (kind is None, time.monotonic() - self._begun, time.time())
-        if error is not None and (before is None or before[0]):
-            log.error("%s failed: %r", self._name, error, exc_info=error)
-        return True
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("a task ended: %r", task.exception(), exc_info=task.exception())

@@ -7,8 +7,9 @@ and one dialect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, MutableMapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from badgateway.topology.discovery import Findings
 
 Read = Callable[[Batch, list[tuple[str, Event]]], None]
 
+_LEFT_KEPT: Final = 100
+"""Files no longer read whose positions are kept, lest they come back."""
 _SERVERS_WITH_DIALECT: Final = frozenset(("uvicorn", "gunicorn"))
 
 
@@ -48,7 +51,7 @@ class Streams:
         counters: Counters,
         read: Read,
         begin: Callable[[], None],
-        positions: Mapping[str, Mapping[str, Any]],
+        positions: MutableMapping[str, dict[str, Any]],
         learnt: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin.
@@ -66,7 +69,9 @@ class Streams:
         self._read = read
         self._begin = begin
         self._positions = positions
-        self._learnt = dict(learnt or {})
+        remembered = dict(learnt or {})
+        self._names: dict[str, str] = remembered.pop("files", {})
+        self._learnt = remembered
         self._journal = JournalSource()
         self._sources: dict[str, ThreadedSource] = {}
         self._streams: dict[tuple[str, str | None], Stream] = {}
@@ -84,7 +89,11 @@ class Streams:
             for key, reader in self._readers.items()
             if isinstance(reader, Remembering)
         }
-        return self._learnt | known
+        return {**self._learnt, **known, "files": self._names}
+
+    def reconfigure(self, config: settings.Config) -> None:
+        """Read the logs of another configuration from the next ``watch`` on."""
+        self._config = config
 
     @property
     def settled(self) -> bool:
@@ -141,9 +150,12 @@ class Streams:
             self._access[place.name] = {
                 s for s in sources if known is None or paths[s] in known.access
             }
+        for name in {stream.dialect for stream in streams.values()}:
+            dialect(name)  # loaded now: later there may be no descriptor to read it with
         self._streams = streams
         names = {_name(key) for key in streams}
         self._learnt = {name: known for name, known in self.memory().items() if name in names}
+        self._remember(files)
         self._readers = {key: reader for key, reader in self._readers.items() if key in streams}
         self._follow(files, since)
 
@@ -186,10 +198,26 @@ class Streams:
             path = Path(log.file)
             if path in files.values():
                 continue
-            number = sum(1 for source in files if source.startswith(f"{name}-log"))
-            source = f"{name}-log-{number + 1}" if number else f"{name}-log"
+            source = self._named(name, path, files)
             files[source] = path
             streams[source, None] = stream
+
+    def _remember(self, files: Mapping[str, Path]) -> None:
+        """Keep which file each source reads, and read: its position is of no other file."""
+        left = [name for name in self._names if name not in files]
+        for name in left[: max(0, len(left) - _LEFT_KEPT)]:
+            del self._names[name]
+            self._positions.pop(name, None)
+        self._names |= {name: str(path) for name, path in files.items()}
+
+    def _named(self, owner: str, path: Path, taken: Container[str]) -> str:
+        """Return the source that reads a file: the one that did, else the first free name."""
+        prefix = f"{owner}-log"
+        for source, read in self._names.items():
+            if read == str(path) and source not in taken and _bears(source, prefix):
+                return source
+        names = chain((prefix,), (f"{prefix}-{number}" for number in count(2)))
+        return next(n for n in names if n not in taken and n not in self._names)
 
     def _follow(self, files: Mapping[str, Path], since: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -202,6 +230,7 @@ class Streams:
             wanted[self._journal.name] = self._journal
         for name in set(self._sources) - set(wanted):
             self._sources.pop(name).stop()
+            self._begun.discard(name)
         for name, source in wanted.items():
             if name not in self._sources:
                 self._sources[name] = source
@@ -209,6 +238,8 @@ class Streams:
 
     def _accept(self, batch: Batch) -> None:
         """Turn a batch's lines into events; runs in the event loop."""
+        if batch.source not in self._sources:
+            return  # delivered while the source was being dropped; its position stays
         if batch.fresh:
             self._learnt = self.memory()
             self._readers = {k: r for k, r in self._readers.items() if k[0] != batch.source}
@@ -247,6 +278,12 @@ class Streams:
 
 def _name(key: tuple[str, str | None]) -> str:
     return f"{key[0]} {key[1] or ''}"
+
+
+def _bears(source: str, prefix: str) -> bool:
+    """Tell whether a source is one of those named by a prefix."""
+    rest = source.removeprefix(prefix)
+    return source.startswith(prefix) and (not rest or rest.removeprefix("-").isdigit())
 
 
 def _sources_of(stream: Stream, streams: Mapping[tuple[str, str | None], Stream]) -> set[str]:

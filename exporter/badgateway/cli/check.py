@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from badgateway import vocabulary
+from badgateway import logs, vocabulary
 from badgateway.cli import common
+from badgateway.cli.help import Command
 from badgateway.collectors.dependencies import target
 from badgateway.exporter import Exporter
 from badgateway.packages.findings import Finding, Report, Target
@@ -41,7 +42,7 @@ class _Subject:
     target: Target
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("subjects", nargs=-1, metavar="[BACKEND | PATH]…")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -72,7 +73,7 @@ def check(
 
     Exit codes: 0 clean, 1 findings at or above --fail-on, 2 could not check.
     """
-    common.set_up_logging("error", "logfmt")
+    logs.set_up("error", "logfmt")
     paths = [Path(s) for s in subjects if "/" in s or Path(s).is_dir()]
     names = [s for s in subjects if not ("/" in s or Path(s).is_dir())]
     wanted = [_at(path, virtualenv, entry) for path in paths]
@@ -113,7 +114,9 @@ def _at(path: Path, virtualenv: Path | None, entry: str) -> _Subject:
 
 async def _backends(config_file: Path | None) -> list[_Subject]:
     """Return what can be checked of this host."""
-    exporter = Exporter(common.read_config(config_file), None)
+    config = common.read_config(config_file)
+    asked = msgspec.structs.replace(config.probes, enabled=False)  # nobody is to be asked for this
+    exporter = Exporter(msgspec.structs.replace(config, probes=asked), None)
     await exporter.start()
     try:
         await asyncio.wait_for(exporter.ready(), timeout=_FIND_SECONDS)

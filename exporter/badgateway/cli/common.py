@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -13,10 +10,9 @@ from typing import Any, Final, NoReturn
 import click
 
 from badgateway import config as settings
+from badgateway import logs
 
 CANNOT_TELL: Final = 2
-
-LEVELS: Final = ("debug", "info", "warning", "error")
 
 Command = Callable[..., Any]
 
@@ -36,7 +32,7 @@ def logging_options(command: Command) -> Command:
     command = click.option(
         "--log.level",
         "log_level",
-        type=click.Choice(LEVELS),
+        type=click.Choice(logs.LEVELS),
         default="info",
         show_default=True,
         help="Least severity that is logged.",
@@ -44,7 +40,7 @@ def logging_options(command: Command) -> Command:
     return click.option(
         "--log.format",
         "log_format",
-        type=click.Choice(["logfmt", "json"]),
+        type=click.Choice(logs.FORMATS),
         default="logfmt",
         show_default=True,
         help="Format of the log, on standard error.",
@@ -63,52 +59,3 @@ def fail(message: str, code: int = CANNOT_TELL) -> NoReturn:
     """End with a message on standard error."""
     click.echo(f"badgateway: {message}", err=True)
     sys.exit(code)
-
-
-def set_up_logging(level: str, form: str) -> None:
-    """Send log lines to standard error, one line each."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Json() if form == "json" else _Logfmt())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "asyncio", "dbus_fast", "uvicorn"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-class _Logfmt(logging.Formatter):
-    """``time=… level=… logger=… msg="…"``."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        text = _message(record, self).replace("\\", "\\\\").replace('"', '\\"')
-        text = text.replace("\n", "\\n")
-        return (
-            f"time={_stamp(record)} level={record.levelname.lower()} "
-            f'logger={record.name} msg="{text}"'
-        )
-
-
-class _Json(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        return json.dumps(
-            {
-                "time": _stamp(record),
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "msg": _message(record, self),
-            }
-        )
-
-
-def _message(record: logging.LogRecord, formatter: logging.Formatter) -> str:
-    text = record.getMessage()
-    if record.exc_info:
-        text += "\n" + formatter.formatException(record.exc_info)
-    return text
-
-
-def _stamp(record: logging.LogRecord) -> str:
-    seconds = time.gmtime(record.created)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', seconds)}.{int(record.msecs):03d}Z"

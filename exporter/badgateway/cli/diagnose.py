@@ -16,7 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from badgateway import config as settings
+from badgateway import logs
 from badgateway.cli import common
+from badgateway.cli.help import Command
 from badgateway.exporter import Exporter
 from badgateway.web.answers import Answer, BackendAnswer, Conclusion, answer
 
@@ -26,7 +28,7 @@ _ANSWER_SECONDS: Final = 5.0
 _COLOURS: Final = {"ok": "green", "failing": "bold red", "warning": "yellow", "unknown": "dim"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("backend", required=False)
 @click.option("--url", help=f"Ask the exporter at this URL.  [default: {LOCAL} if it answers]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -38,8 +40,8 @@ def diagnose(backend: str | None, url: str | None, as_json: bool, config_file: P
 
     Exit codes: 0 healthy, 1 failing, 2 cannot tell.
     """
-    common.set_up_logging("error", "logfmt")
-    found = _ask(url) if url or config_file is None else None
+    logs.set_up("error", "logfmt")
+    found = ask(url) if url or config_file is None else None
     if found is None:
         if url:
             common.fail(f"no exporter answers at {url}")
@@ -59,7 +61,7 @@ def diagnose(backend: str | None, url: str | None, as_json: bool, config_file: P
         sys.exit(common.CANNOT_TELL)
 
 
-def _ask(url: str | None) -> Answer | None:
+def ask(url: str | None) -> Answer | None:
     """Return a running exporter's answer, or None when there is none."""
     try:
         response = httpx.get(
@@ -96,10 +98,14 @@ def _show(found: Answer, chosen: list[BackendAnswer]) -> None:
             state = f"[{_COLOURS[hop.state]}]{hop.state}[/]"
             table.add_row("  " + hop.hop, escape(hop.name), state, escape(hop.text))
         console.print(table)
+        if backend.announced is not None:
+            until = time.strftime("%H:%M:%S", time.localtime(backend.announced.until))
+            by = f" by {backend.announced.by}" if backend.announced.by else ""
+            console.print(escape(f"  a deploy is announced{by}; pages are held until {until}"))
         if backend.diagnosis.name != "none":
-            _conclude(console, backend.diagnosis, "bold red")
+            conclude(console, backend.diagnosis, "bold red")
         for risk in backend.risks:
-            _conclude(console, risk, "yellow")
+            conclude(console, risk, "yellow")
         console.print()
     for name, problem in found.sources.items():
         if problem:
@@ -111,7 +117,8 @@ def _show(found: Answer, chosen: list[BackendAnswer]) -> None:
         )
 
 
-def _conclude(console: Console, conclusion: Conclusion, colour: str) -> None:
+def conclude(console: Console, conclusion: Conclusion, colour: str) -> None:
+    """Print a cause or a risk with its evidence and next steps."""
     subject = f": {conclusion.subject}" if conclusion.subject else ""
     console.print(f"  [{colour}]{escape(conclusion.name + subject)}[/]", end="")
     sure = f" (certainty {conclusion.confidence:.0%})" if conclusion.confidence else ""

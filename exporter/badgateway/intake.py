@@ -1,0 +1,64 @@
+"""Intake: what logs told, handed to the collector that counts it, together with its position."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from badgateway.collectors.proxies import Proxies
+from badgateway.collectors.services import Services
+from badgateway.collectors.workers import Workers
+from badgateway.counters import Counters
+from badgateway.events import Batch, BootFailure, Event, ServerEnd
+from badgateway.topology.backends import PathMap
+
+log = logging.getLogger("badgateway")
+
+
+class Intake:
+    """Takes batches; what they count and the position they reach change at one moment."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        positions: dict[str, dict[str, Any]],
+        proxies: Proxies,
+        workers: Workers,
+        services: Services,
+    ) -> None:
+        """Begin.
+
+        Args:
+            counters: where lost events are counted.
+            positions: source → up to where it was counted; changed by each batch.
+            proxies: takes what proxies tell.
+            workers: takes what servers tell.
+            services: takes what servers tell of their ends.
+        """
+        self._counters, self._positions = counters, positions
+        self._proxies, self._workers, self._services = proxies, workers, services
+        self.paths = PathMap()
+
+    def take(self, batch: Batch, events: list[tuple[str, Event]]) -> None:
+        """Take a batch and its events, each with its owner."""
+        for owner, event in events:
+            self._take(owner, event, batch.counted, batch.source)
+        if batch.gap:
+            log.warning("%s: %s; events may have been lost", batch.source, batch.gap)
+            self._counters.add("source_gaps_total", (batch.source,))
+        if batch.position is not None:
+            if dict(batch.position) != self._positions.get(batch.source):
+                self._counters.touch()
+            self._positions[batch.source] = dict(batch.position)
+
+    def _take(self, owner: str, event: Event, counted: bool, source: str) -> None:
+        kind, _, name = owner.partition(":")
+        if kind == "proxy":
+            self._proxies.take(name, event, counted, source)  # type: ignore[arg-type]
+            return
+        backend = self.paths.by_name(name)
+        if backend is None:
+            return
+        self._workers.take(backend, event, counted)  # type: ignore[arg-type]
+        if isinstance(event, BootFailure | ServerEnd):
+            self._services.explain(backend.unit, event)
