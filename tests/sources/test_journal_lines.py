@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from badgateway.sources.journal import _lines
+from badgateway.sources.journal import CutLines, _lines
 
 
 def texts(**entry: Any) -> list[str]:
@@ -37,3 +37,25 @@ def test_only_the_first_process_speaks_for_a_unit() -> None:
     assert (forged.unit, forged.manager) == ("app.service", None)
     (real,) = _lines({**fields, "_PID": 1, "MESSAGE_ID": "id"}, 1.0, "journal")
     assert (real.unit, real.manager) == ("api.service", {"MESSAGE_ID": "id"})
+
+
+def test_what_journald_cut_from_a_line_is_none() -> None:
+    cut = CutLines()
+    written = [
+        {"_STREAM_ID": "a", "MESSAGE": "x", "_LINE_BREAK": "line-max"},
+        {"_STREAM_ID": "b", "MESSAGE": "another process"},
+        {"_STREAM_ID": "a", "MESSAGE": "ModuleNotFoundError", "_LINE_BREAK": "line-max"},
+        {"_STREAM_ID": "a", "MESSAGE": "the end"},
+        {"_STREAM_ID": "a", "MESSAGE": "a line"},
+        {"MESSAGE": "of no stream"},
+    ]
+    assert [e["MESSAGE"] for e in written if not cut.is_rest(e)] == [
+        "x", "another process", "a line", "of no stream",
+    ]  # fmt: skip
+
+
+def test_a_stream_that_ends_in_the_middle_of_a_cut_line_is_forgotten() -> None:
+    cut = CutLines()
+    assert not cut.is_rest({"_STREAM_ID": "a", "_LINE_BREAK": "line-max"})
+    assert cut.is_rest({"_STREAM_ID": "a", "_LINE_BREAK": "eof"})
+    assert not cut.is_rest({"_STREAM_ID": "a"})

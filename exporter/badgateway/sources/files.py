@@ -80,12 +80,22 @@ class FileSource(ThreadedSource):
 
     def _deliver_rotated(self, path: Path, offset: int) -> None:
         """Count the lines of a rotated file from ``offset`` on, one batch for each chunk."""
-        rest = b""
-        for chunk in read_rotated(path, offset, _CHUNK):
+        rest, inside = b"", False
+        begin = max(0, offset - 1)
+        for number, read in enumerate(read_rotated(path, begin, _CHUNK)):
+            chunk = read
+            if offset > begin and not number:
+                inside, chunk = read[:1] != b"\n", read[1:]
             offset += len(chunk)
+            if inside:
+                _, newline, chunk = chunk.partition(b"\n")
+                inside = not newline
             whole, newline, rest = (rest + chunk).rpartition(b"\n")
+            whole += newline
+            if len(rest) >= _CHUNK:
+                whole, rest, inside = whole + rest, b"", True
             reached = mark_rotated(path, offset - len(rest))
-            self.deliver(Batch(self.name, self._lines(whole + newline), True, reached))
+            self.deliver(Batch(self.name, self._lines(whole), True, reached))
         if rest:
             reached = mark_rotated(path, offset)
             self.deliver(Batch(self.name, self._lines(rest), True, reached))
@@ -136,13 +146,21 @@ class FileSource(ThreadedSource):
         fresh: bool = False,
         final: bool = False,
     ) -> int:
-        """Deliver whole lines from ``offset`` to the end; return where the next line begins."""
+        """Deliver whole lines from ``offset`` to the end; return where the next line begins.
+
+        Of a line longer than a chunk the beginning is delivered and the rest is passed over: what
+        stands in its middle must not be taken for a line.
+        """
         first = True
+        inside = offset > 0 and os.pread(descriptor, 1, offset - 1) != b"\n"
         while not self.stopping.is_set():
             limit = counted_from - offset if offset < counted_from else _CHUNK
             chunk = os.pread(descriptor, min(limit, _CHUNK), offset)
             counted = offset >= counted_from
             whole = chunk.rfind(b"\n") + 1
+            passed = chunk.find(b"\n") + 1 if inside else 0
+            if inside and not whole:
+                whole = passed = len(chunk)
             if not whole and len(chunk) < _CHUNK and not (chunk and (final or not counted)):
                 if first and (fresh or gap):
                     self._deliver(descriptor, b"", offset, counted, gap, fresh)
@@ -150,7 +168,8 @@ class FileSource(ThreadedSource):
                 return offset
             whole = whole or len(chunk)
             offset += whole
-            self._deliver(descriptor, chunk[:whole], offset, counted, gap, fresh)
+            inside = chunk[whole - 1 : whole] != b"\n"
+            self._deliver(descriptor, chunk[passed:whole], offset, counted, gap, fresh)
             first, gap, fresh = False, "", False
         raise Stopped
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ _EVIDENCE_ENTRIES: Final = 10_000
 _LINES_MISSED: Final = "a596d6fe7bfa4994828e72309e95d61e"
 _DIRECTORIES: Final = ("/run/log/journal", "/var/log/journal")
 _OVERLAP: Final = 30.0
+_CUT_KEPT: Final = 10_000
 _MANAGER_FIELDS: Final = (
     "MESSAGE_ID", "EXIT_CODE", "EXIT_STATUS", "JOB_TYPE", "JOB_RESULT", "COMMAND",
     "UNIT_RESULT", "N_RESTARTS", "CODE_FUNC",
@@ -56,6 +57,7 @@ class JournalSource(ThreadedSource):
         self._units: frozenset[str] = frozenset()
         self._since: float | None = None
         self._changed = threading.Event()
+        self._cut = CutLines()
 
     def watch(self, units: Iterable[str], since: float | None = None) -> None:
         """Read these units from now on.
@@ -117,7 +119,9 @@ class JournalSource(ThreadedSource):
                     self._deliver(lines, None, fresh=fresh)
                     lines, counting, fresh = [], True, False
                     gap = start.gap
-                if entry.get("_TRANSPORT") == "driver":
+                if self._cut.is_rest(entry):
+                    pass
+                elif entry.get("_TRANSPORT") == "driver":
                     if counting and entry.get("MESSAGE_ID") == _LINES_MISSED:
                         gap = "the journal suppressed messages of a service"
                 else:
@@ -152,6 +156,29 @@ class JournalSource(ThreadedSource):
             if counted and time.time() - lines[0].at > STALE_SECONDS:
                 self.status.behind()
         self.deliver(Batch(self.name, tuple(lines), counted, position, gap=gap, fresh=fresh))
+
+
+class CutLines:
+    """Knows which entries are the middle of a line that journald cut.
+
+    It cuts what a process writes at ``LineMax=`` (journald.conf(5)) and says so in ``_LINE_BREAK``.
+    The middle must not be taken for a line: who sent it chose where it begins.
+    """
+
+    def __init__(self) -> None:
+        self._cut: set[object] = set()
+
+    def is_rest(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether an entry goes on with the line of the one before of the same stream."""
+        stream = entry.get("_STREAM_ID")
+        if stream is None:
+            return False
+        rest = stream in self._cut
+        if entry.get("_LINE_BREAK") != "line-max":
+            self._cut.discard(stream)
+        elif len(self._cut) < _CUT_KEPT:
+            self._cut.add(stream)
+        return rest
 
 
 @dataclass(frozen=True, slots=True)

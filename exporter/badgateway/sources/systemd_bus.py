@@ -24,7 +24,8 @@ _MANAGER: Final = "org.freedesktop.systemd1.Manager"
 _UNIT: Final = "org.freedesktop.systemd1.Unit"
 _SERVICE: Final = "org.freedesktop.systemd1.Service"
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-_CALL_SECONDS: Final = 10.0
+_CALL_SECONDS: Final = 5.0
+_HUNG: Final = "systemd does not answer on the system bus"
 _TRIES: Final = 20
 RETRY_SECONDS: Final = 2.0
 
@@ -113,10 +114,8 @@ class SystemdBus:
         self._changes.pop(unit, None)
 
     async def _stay(self) -> None:
-        bus = await asyncio.wait_for(
-            MessageBus(bus_type=BusType.SYSTEM).connect(), timeout=_CALL_SECONDS
-        )
-        self._bus = bus
+        bus = self._bus = MessageBus(bus_type=BusType.SYSTEM)
+        await asyncio.wait_for(bus.connect(), timeout=_CALL_SECONDS)
         bus.add_message_handler(self._received)
         for rule in (
             f"type='signal',sender='{_DESTINATION}',interface='{_PROPERTIES}',"
@@ -131,7 +130,7 @@ class SystemdBus:
         await self._connected()
         self.status.ok()
         await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
-        raise OSError("the connection was closed")
+        raise OSError(self.status.problem or "the connection was closed")
 
     async def _call(
         self,
@@ -149,7 +148,13 @@ class SystemdBus:
             destination=destination, path=path, interface=interface, member=member,
             signature=signature, body=body,
         )  # fmt: skip
-        reply = await asyncio.wait_for(bus.call(message), timeout=_CALL_SECONDS)
+        try:
+            reply = await asyncio.wait_for(bus.call(message), timeout=_CALL_SECONDS)
+        except TimeoutError:
+            if self._bus is bus and self.status.lost(_HUNG):
+                log.warning("systemd: %s", _HUNG)
+            bus.disconnect()  # what it would still tell is no longer of now: begin anew
+            raise
         if reply is None:
             raise OSError("no reply")
         if reply.message_type is MessageType.ERROR:
@@ -189,6 +194,8 @@ def _plain(values: Mapping[str, Variant]) -> Properties:
 def _explain(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no system bus: systemd does not run here, or its socket is not mounted"
+    if isinstance(error, TimeoutError):
+        return _HUNG
     if isinstance(error, PermissionError):
         return "no permission to use the system bus"
     return str(error) or type(error).__name__
