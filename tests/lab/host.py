@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import psutil
+
 from tests.lab import bridge, cgroups, init, janitor, kernel, parts
 from tests.lab.machine import Refused, Service
 
@@ -198,6 +200,19 @@ class Host:
     def pid(self, name: str) -> int:
         """Return the pid, inside, of a unit's main process; 0 when it has none."""
         return int(self.systemctl("show", "-P", "MainPID", f"{name}.service"))
+
+    def outer_pid(self, name: str) -> int:
+        """Return the pid of a unit's main process as this machine counts."""
+        inner = str(self.pid(name))
+        for process in psutil.Process(self._pid).children(recursive=True):
+            try:
+                status = Path(f"/proc/{process.pid}/status").read_text()
+            except OSError:
+                continue  # it has just ended
+            numbers = re.search(r"^NSpid:\s+(.*)$", status, re.MULTILINE)
+            if numbers and numbers[1].split()[-1] == inner:
+                return int(process.pid)
+        raise Refused(f"{name} runs no process")
 
     def tail(self, name: str, lines: int = 20) -> str:
         """Return the end of a unit's journal."""
