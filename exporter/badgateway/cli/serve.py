@@ -3,38 +3,75 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import signal
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import uvicorn
+from click.core import ParameterSource
 
-from badgateway import __version__, state
+from badgateway import __version__, logs, state
 from badgateway import config as settings
 from badgateway.cli import common
+from badgateway.cli.help import Command
 from badgateway.exporter import Exporter
-from badgateway.web.app import application
+from badgateway.lifecycle import Lifecycle, notifier
+from badgateway.web import listen
+from badgateway.web.app import MAX_REQUESTS, application
+from badgateway.web.current import Current
+from badgateway.web.listen import Listener, ListenError
+from badgateway.web.server import Server
+from badgateway.web.weboptions import WebConfigError
 
 log = logging.getLogger("badgateway")
 
 STOP_SECONDS = 1.5
-TICK_SECONDS = 0.5
 
 
-@click.command()
+@click.command(cls=Command)
 @common.config_option
 @click.option(
+    "--config.check",
+    "check_only",
+    is_flag=True,
+    help="Read the configuration and the web configuration, say what is wrong, start nothing.",
+)
+@click.option(
     "--web.listen-address",
-    "listen",
-    default="127.0.0.1:10502",
+    "addresses",
+    multiple=True,
+    default=(listen.DEFAULT,),
     show_default=True,
-    help="Address to listen at, host:port.",
+    help="Address to listen at: host:port, :port, [ipv6]:port or unix:/path (mode 0660). "
+    "Repeatable.",
+)
+@click.option(
+    "--web.systemd-socket",
+    "systemd_socket",
+    is_flag=True,
+    help="Listen at the sockets systemd passes (badgateway.socket) instead.",
+)
+@click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TLS, users and headers, in the format of Prometheus' exporter-toolkit.",
+)
+@click.option(
+    "--web.enable-lifecycle",
+    "lifecycle_enabled",
+    is_flag=True,
+    help="Let POST /-/reload read the configuration again.",
+)
+@click.option(
+    "--web.max-requests",
+    "max_requests",
+    type=click.IntRange(min=0),
+    default=MAX_REQUESTS,
+    show_default=True,
+    help="Scrapes answered at once; 0 for no limit.",
 )
 @click.option(
     "--storage.path",
@@ -44,49 +81,66 @@ TICK_SECONDS = 0.5
 )
 @common.logging_options
 @click.version_option(__version__, prog_name="badgateway")
+@click.pass_context
 def serve(
-    config_file: Path | None, listen: str, storage: Path | None, log_level: str, log_format: str
+    context: click.Context,
+    config_file: Path | None,
+    check_only: bool,
+    addresses: tuple[str, ...],
+    systemd_socket: bool,
+    web_config_file: Path | None,
+    lifecycle_enabled: bool,
+    max_requests: int,
+    storage: Path | None,
+    log_level: str,
+    log_format: str,
 ) -> None:
     """Watch this host and serve what is found to Prometheus.
 
-    Exit codes: 0 stopped as asked, 2 cannot serve (configuration, address or state directory).
+    Exit codes: 0 stopped as asked or checked and good, 2 cannot serve (configuration, address or
+    state directory).
     """
-    common.set_up_logging(log_level, log_format)
+    logs.set_up(log_level, log_format)
+    given = context.get_parameter_source("addresses") is not ParameterSource.DEFAULT
+    if systemd_socket and given:
+        common.fail("give either --web.listen-address or --web.systemd-socket")
     config = common.read_config(config_file)
     try:
-        exporter_socket = bind(listen)
-    except ValueError as error:
+        current = Current(web_config_file)
+    except WebConfigError as error:
         common.fail(str(error))
     try:
-        asyncio.run(_serve(config, storage or default_storage(), exporter_socket))
+        if check_only:
+            for address in addresses:
+                listen.parse(address)
+            _say_checked(config, config_file, current, web_config_file)
+            return
+        listeners = listen.from_systemd() if systemd_socket else listen.listen(addresses)
+    except ListenError as error:
+        common.fail(str(error))
+    try:
+        asyncio.run(
+            _serve(
+                config, config_file, storage or default_storage(), listeners, current,
+                lifecycle_enabled, max_requests,
+            )
+        )  # fmt: skip
     except state.StateError as error:
         common.fail(str(error))
     finally:
-        exporter_socket.close()
+        listen.close(listeners)
 
 
-def bind(address: str) -> socket.socket:
-    """Return a socket bound to ``host:port``.
-
-    Raises:
-        ValueError: not an address, or not to be had; the text says what would help.
-    """
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"--web.listen-address {address}: write it as host:port")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, int(port)))
-    except (OSError, OverflowError) as error:
-        found.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(
-            f"cannot listen at {address}: {reason}; choose another with --web.listen-address"
-        ) from None
-    return found
+def _say_checked(
+    config: settings.Config, config_file: Path | None, current: Current, web: Path | None
+) -> None:
+    if config_file is None and web is None:
+        click.echo("nothing to check: neither --config.file nor --web.config.file is given")
+    if config_file is not None:
+        what = f"{len(config.backends)} backends, {len(config.proxies)} proxies named"
+        click.echo(f"{config_file}: OK ({what})")
+    if web is not None:
+        click.echo(f"{web}: OK ({current.config.summary})")
 
 
 def default_storage() -> Path:
@@ -98,47 +152,42 @@ def default_storage() -> Path:
     return Path(home) / "badgateway"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without signal handling of its own, and without waking up ten times a second."""
-
-    async def main_loop(self) -> None:
-        """Keep the Date header, until asked to exit."""
-        while not self.should_exit:
-            await self.on_tick(0)
-            await asyncio.sleep(TICK_SECONDS)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to ``_serve``."""
-        yield
-
-
-async def _serve(config: settings.Config, storage: Path, listener: socket.socket) -> None:
+async def _serve(
+    config: settings.Config,
+    config_file: Path | None,
+    storage: Path,
+    listeners: list[Listener],
+    current: Current,
+    lifecycle_enabled: bool,
+    max_requests: int,
+) -> None:
     exporter = Exporter(config, storage)
-    server = _Server(
-        uvicorn.Config(
-            application(exporter),
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=200,
-        )
+    lifecycle = Lifecycle(exporter, config_file, notifier())
+    app = application(
+        exporter,
+        current,
+        reload=lifecycle.reload if lifecycle_enabled else None,
+        max_requests=max_requests,
     )
+    server = Server(app, listeners, current)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, lifecycle.request_reload)
     gc.freeze()  # what was loaded at the start is never garbage
     await exporter.start()
-    serving = asyncio.create_task(server.serve([listener]))
-    host, port = listener.getsockname()[:2]
-    log.info("listening at http://%s:%d, state in %s", host, port, storage)
+    serving = asyncio.create_task(server.serve())
+    scheme = "https" if current.is_tls else "http"
+    for listener in listeners:
+        name = listener.name
+        url = name if name.startswith("unix:") else f"{scheme}://{name}"
+        log.info("listening at %s, state in %s", url, storage)
+    exporter.supervisor.spawn("lifecycle", lifecycle.run)
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
-    server.should_exit = True
+    lifecycle.stopping()
+    server.stop()
     await asyncio.wait((serving,), timeout=STOP_SECONDS)
     await exporter.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,8 +19,20 @@ from prometheus_client.registry import Collector
 from badgateway import catalogue
 from badgateway.exporter import Exporter
 from badgateway.web import gauges
+from badgateway.web.selection import EVERYTHING, Selection
 
 _GZIP_FROM: Final = 1024
+
+
+class _Selected:
+    """A registry of which only some families are seen."""
+
+    def __init__(self, registry: CollectorRegistry, wanted: Selection) -> None:
+        self._registry, self._wanted = registry, wanted
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families that are asked for."""
+        return (family for family in self._registry.collect() if self._wanted.has(family))
 
 
 class _ExporterCollector(Collector):
@@ -69,18 +81,23 @@ class Renderer:
         PlatformCollector(registry=self._registry)
 
     def render(
-        self, headers: Mapping[str, str], consume: bool = True
+        self,
+        headers: Mapping[str, str],
+        consume: bool = True,
+        wanted: Selection = EVERYTHING,
     ) -> tuple[bytes, dict[str, str]]:
         """Return the body and its headers.
 
         Args:
             headers: the request's, names in lower case.
             consume: False when this is no scrape, such as HEAD.
+            wanted: what is asked for. A scrape of some metrics uses up no series' time as 0: it
+                may not show them, and those it shows end it after ``counters.ZERO_SECONDS``.
         """
-        self._collector.consume = consume
-        encode: Callable[[CollectorRegistry], bytes]
+        self._collector.consume = consume and wanted.everything
+        encode: Callable[[Any], bytes]
         encode, content_type = exposition.choose_encoder(headers.get("accept", ""))
-        body = encode(self._registry)
+        body = encode(self._registry if wanted.everything else _Selected(self._registry, wanted))
         answer = {"content-type": content_type, "vary": "Accept, Accept-Encoding"}
         if len(body) >= _GZIP_FROM and exposition.gzip_accepted(headers.get("accept-encoding", "")):
             body = gzip.compress(body, compresslevel=1, mtime=0)

@@ -1,0 +1,151 @@
+"""The web configuration as it is on disk now, read again whenever it has changed.
+
+As with exporter-toolkit, a change counts from the next request or handshake on, without a reload.
+Each use costs one ``stat`` for each file; they are read only when that shows a change. A file that
+has become bad is an error for every use until it is good again: nothing is served by what it said
+before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from badgateway.web import tls, webconfig
+from badgateway.web.weboptions import Tls, WebConfig, WebConfigError
+
+log = logging.getLogger(__name__)
+
+_Fingerprint = tuple[object, ...]
+_SETTLE_SECONDS: Final = 0.1
+"""A file changed so recently may change again without its times showing it."""
+
+_AGAIN_SECONDS: Final = 1.0
+"""How long a file that cannot be used is believed to be the same."""
+
+
+class Current:
+    """One web configuration file; without one, what holds without."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read the file.
+
+        Raises:
+            WebConfigError: it or a file it names cannot be used.
+        """
+        self._path = path
+        self._config = WebConfig()
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._seen: _Fingerprint | None = None
+        self._files_seen: _Fingerprint | None = None
+        self._read_at = 0.0
+        self._problem = ""
+        self._told = ""
+        self._had_content = False
+        self._must_be_tls = False
+        if path is not None:
+            if self.config.tls is not None:
+                self.context(self.config.tls)
+            self._must_be_tls = self.config.tls is not None
+
+    @property
+    def config(self) -> WebConfig:
+        """What the file asks for.
+
+        Raises:
+            WebConfigError: it cannot be used now.
+        """
+        if self._path is None:
+            return self._config
+        seen = _fingerprint((self._path,))
+        again = self._problem and time.monotonic() - self._read_at > _AGAIN_SECONDS
+        if seen is None or seen != self._seen or again:
+            self._read()
+            self._seen, self._read_at = seen, time.monotonic()
+        if self._problem:
+            raise WebConfigError(self._problem)
+        return self._config
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether TLS was wanted when it was last asked for."""
+        return self._must_be_tls
+
+    def wants_tls(self) -> Tls | None:
+        """Return the TLS to speak, None for plain HTTP.
+
+        Raises:
+            WebConfigError: the file cannot be used now, or has lost its TLS: what was once
+                protected is not served without until a restart says so.
+        """
+        found = self.config.tls
+        if found is None and self._must_be_tls:
+            raise WebConfigError(
+                f"{self._path}: tls_server_config is gone; restart to serve without TLS"
+            )
+        self._must_be_tls = found is not None
+        return found
+
+    def context(self, wanted: Tls, curve: str = "") -> ssl.SSLContext:
+        """Return the context for a handshake, from the files as they are now.
+
+        Raises:
+            WebConfigError: one of them cannot be used now.
+        """
+        seen = _fingerprint(wanted.files)
+        seen = None if seen is None else (wanted, *seen)
+        if seen is None or seen != self._files_seen:
+            self._contexts = {}
+            self._files_seen = seen
+        if curve not in self._contexts:
+            try:
+                self._contexts[curve] = tls.context(wanted, curve)
+            except WebConfigError:
+                self._files_seen = None
+                raise
+        return self._contexts[curve]
+
+    def tell(self, problem: str) -> None:
+        """Log a problem with the file when it is new, and that it is gone when it is empty."""
+        if problem and problem != self._told:
+            log.error("the web configuration cannot be used, nothing is served: %s", problem)
+        elif self._told and not problem:
+            log.info("the web configuration can be used again")
+        self._told = problem
+
+    def _read(self) -> None:
+        assert self._path is not None
+        try:
+            found = webconfig.read(self._path)
+            empty = found == WebConfig()
+            if empty and self._had_content:
+                raise WebConfigError(
+                    f"{self._path}: asks for nothing any more; restart to serve without protection"
+                )
+        except WebConfigError as error:
+            self._problem = str(error)
+            return
+        self._had_content = self._had_content or not empty
+        self._config, self._problem = found, ""
+
+
+def _fingerprint(paths: Iterable[Path]) -> _Fingerprint | None:
+    """Return what changes when one of the files does, None when that cannot be told."""
+    found: list[object] = []
+    now = time.time()
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            found.append(error.errno)
+            continue
+        if abs(now - max(status.st_ctime, status.st_mtime)) < _SETTLE_SECONDS:
+            return None
+        found += (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        found.append(status.st_ctime_ns)
+    return tuple(found)
