@@ -40,6 +40,12 @@ class Blocking:
         self._begun = 0.0
         self._work: SimpleQueue[_Work | None] | None = None
 
+    @property
+    def is_hung(self) -> bool:
+        """Whether a call under way has been waited for in vain."""
+        under_way = self._under_way is not None and not self._under_way.done()
+        return under_way and time.monotonic() - self._begun > self._patience
+
     async def call(self, function: Callable[..., T], *args: Any) -> T:
         """Return what ``function(*args)`` returns, computed in a thread.
 

@@ -130,7 +130,9 @@ def scans(site: Rehearsal) -> int:
 
 def test_with_500_units_it_is_ready_soon_and_stays_quick(site: Rehearsal) -> None:
     text = "[Service]\nExecStart=/bin/sleep infinity\n"
-    script = f"for n in $(seq {UNITS}); do printf '{text}' > /run/systemd/system/many-$n.service; done"
+    script = (
+        f"for n in $(seq {UNITS}); do printf '{text}' > /run/systemd/system/many-$n.service; done"
+    )
     site.host.run(["sh", "-c", script.replace("\n", "\\n")])
     site.host.systemctl("daemon-reload")
     site.host.run(["sh", "-c", f"systemctl start --no-block $(seq -f many-%g.service {UNITS})"])

@@ -278,7 +278,7 @@ def test_a_key_that_is_a_pipe_is_not_waited_for(site: Site) -> None:
     os.mkfifo(key)
     try:
         assert refused(site, site.client())
-        site.served.wait_for_log("server.key: is no regular file")
+        site.served.wait_for_log("server.key: Not a regular file")
     finally:
         (site.directory / "away").rename(key)
     assert status(site.get(site.client())) == 200

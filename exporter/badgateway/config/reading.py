@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from badgateway.config import explain, regularfile
+from badgateway import regularfile
+from badgateway.config import explain
 from badgateway.config.checks import check
 from badgateway.config.problems import PROBLEMS_LIMIT, ConfigError, Place, Problem, refuse
 from badgateway.config.schema import Config
@@ -102,8 +103,6 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: {error.strerror}{_remedy(error)}") from None
     except ValueError:
         raise ConfigError(f"{str(path)!r}: is no path") from None
-    if len(data) > SIZE_LIMIT:
-        raise ConfigError(f"{path}: is larger than {SIZE_LIMIT // 1024 // 1024} MiB")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from badgateway.config import regularfile
+from badgateway import regularfile
 from badgateway.config.values import CONTROL, Secret
 
 SIZE_LIMIT: Final = 64 * 1024
@@ -41,8 +41,6 @@ def read(path: Path, before: Kept | None = None) -> Kept:
         data, status = regularfile.read(path, SIZE_LIMIT)
     except OSError as error:
         raise SecretError(f"{path}: {error.strerror}") from None
-    if len(data) > SIZE_LIMIT:
-        raise SecretError(f"{path}: is larger than {SIZE_LIMIT // 1024} KiB")
     try:
         text = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:

@@ -133,6 +133,7 @@ class Acceptor:
         if found.family != socket.AF_UNIX:
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            await self._current.refresh()
             tls = self._current.wants_tls()
             if tls is None:
                 return partial(self._plain, found)
@@ -147,7 +148,7 @@ class Acceptor:
                 curve = ""
                 if 1 < len(tls.curve_preferences) < len(CURVES):
                     curve = await clienthello.choose_curve(found, tls.curve_preferences)
-            context = self._current.context(tls, curve)
+            context = await self._current.fresh_context(tls, curve)
         except WebConfigError as error:
             self._current.tell(str(error))
             # Over plain HTTP every request is answered by what is wrong.

@@ -3,7 +3,7 @@
 As with exporter-toolkit, a change counts from the next request or handshake on, without a reload.
 Each use costs one ``stat`` for each file; they are read only when that shows a change. A file that
 has become bad is an error for every use until it is good again: nothing is served by what it said
-before.
+before. Only while the disk does not answer at all, what it said last holds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from badgateway.blocking import Blocking
 from badgateway.web import tls, webconfig
 from badgateway.web.weboptions import Tls, WebConfig, WebConfigError
 
@@ -25,6 +26,7 @@ _Fingerprint = tuple[object, ...]
 _SETTLE_SECONDS: Final = 0.1
 """A file changed so recently may change again without its times showing it."""
 
+_PATIENCE_SECONDS: Final = 0.1
 _AGAIN_SECONDS: Final = 1.0
 """How long a file that cannot be used is believed to be the same."""
 
@@ -48,25 +50,53 @@ class Current:
         self._told = ""
         self._had_content = False
         self._must_be_tls = False
+        self._disk = Blocking("reading the web configuration", _PATIENCE_SECONDS)
         if path is not None:
+            self.look()
             if self.config.tls is not None:
                 self.context(self.config.tls)
             self._must_be_tls = self.config.tls is not None
 
-    @property
-    def config(self) -> WebConfig:
-        """What the file asks for.
+    async def refresh(self) -> None:
+        """Look at the file before it is used; a disk that hangs is not waited for."""
+        if self._path is not None and not self._disk.is_hung:
+            try:
+                await self._disk.call(self.look)
+            except OSError as error:
+                log.warning("%s; what was read last holds", error)
+
+    async def fresh_context(self, wanted: Tls, curve: str = "") -> ssl.SSLContext:
+        """Return the context for a handshake; a disk that hangs is not waited for.
 
         Raises:
-            WebConfigError: it cannot be used now.
+            WebConfigError: a file cannot be used now.
         """
-        if self._path is None:
-            return self._config
+        if not self._disk.is_hung:
+            try:
+                return await self._disk.call(self.context, wanted, curve)
+            except OSError as error:
+                log.warning("%s; what was read last holds", error)
+        known = self._contexts.get(curve)
+        if known is None:
+            raise WebConfigError(f"{self._path}: the certificates cannot be read now")
+        return known
+
+    def look(self) -> None:
+        """Read the file if it has changed. May block."""
+        assert self._path is not None
         seen = _fingerprint((self._path,))
         again = self._problem and time.monotonic() - self._read_at > _AGAIN_SECONDS
         if seen is None or seen != self._seen or again:
             self._read()
             self._seen, self._read_at = seen, time.monotonic()
+
+    @property
+    def config(self) -> WebConfig:
+        """What the file asks for, by the last look.
+
+        Raises:
+            WebConfigError: it cannot be used now.
+        """
         if self._problem:
             raise WebConfigError(self._problem)
         return self._config
@@ -92,7 +122,7 @@ class Current:
         return found
 
     def context(self, wanted: Tls, curve: str = "") -> ssl.SSLContext:
-        """Return the context for a handshake, from the files as they are now.
+        """Return the context for a handshake, from the files as they are now. May block.
 
         Raises:
             WebConfigError: one of them cannot be used now.

@@ -68,6 +68,7 @@ class Gate:
             await send(message)
 
         try:
+            await self._current.refresh()
             config = self._config(scope)
         except WebConfigError:
             answer: Response | None = _text(500, "Internal Server Error")

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from badgateway.web import boundedfile
+from badgateway import regularfile
 from badgateway.web.weboptions import CIPHERS, CURVES, Tls, WebConfigError
 
 _VERSIONS: Final = {
@@ -172,7 +172,7 @@ def _content(tls: Tls, name: str) -> bytes:
         inline: str = getattr(tls, name)
         return inline.encode()
     try:
-        return boundedfile.read(Path(path), _SIZE_LIMIT)
+        return regularfile.read(Path(path), _SIZE_LIMIT, devices=True)[0]
     except OSError as error:
         raise _error(tls, f"{name}_file", f"{path}: {error.strerror}") from None
 

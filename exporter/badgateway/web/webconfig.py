@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from badgateway.web import boundedfile
+from badgateway import regularfile
 from badgateway.web import yamlshape as shape
 from badgateway.web.weboptions import (
     CIPHERS,
@@ -99,7 +99,7 @@ def read(path: Path) -> WebConfig:
         WebConfigError: it cannot be read, or what is wrong with it.
     """
     try:
-        data = boundedfile.read(path, SIZE_LIMIT)
+        data, _ = regularfile.read(path, SIZE_LIMIT, devices=True)
     except OSError as error:
         raise WebConfigError(f"{path}: {error.strerror}") from None
     try:

@@ -8,11 +8,16 @@ import stat
 from pathlib import Path
 
 
-def read(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
-    """Return up to ``limit`` bytes of a file and its state; one byte more if it is longer.
+def read(path: Path, limit: int, devices: bool = False) -> tuple[bytes, os.stat_result]:
+    """Return a file's content and its state.
+
+    Args:
+        path: the file.
+        limit: how many bytes it may have.
+        devices: whether a character device such as ``/dev/null`` will do.
 
     Raises:
-        OSError: it cannot be read or is no regular file; ``strerror`` says why.
+        OSError: it cannot be read, is no regular file or is too large; ``strerror`` says why.
         ValueError: no file can have this path.
     """
     # a pipe must not block, a terminal must not become ours
@@ -21,11 +26,18 @@ def read(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) and not (devices and stat.S_ISCHR(status.st_mode)):
             raise OSError(errno.EINVAL, "Not a regular file")
         data = bytearray()
         while len(data) <= limit and (chunk := os.read(descriptor, limit + 1 - len(data))):
             data += chunk
+        if len(data) > limit:
+            raise OSError(errno.EFBIG, f"is larger than {_size(limit)}")
         return bytes(data), status
     finally:
         os.close(descriptor)
+
+
+def _size(limit: int) -> str:
+    mebibytes, rest = divmod(limit, 1024 * 1024)
+    return f"{limit // 1024} KiB" if rest else f"{mebibytes} MiB"
