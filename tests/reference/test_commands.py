@@ -9,9 +9,9 @@ import pytest
 
 from badgateway.cli import main
 from badgateway.cli.help import exit_codes
-from badgateway.reference import PAGES, commands
+from badgateway.reference import commands, page
 
-PAGE = PAGES["commands"]()
+PAGE = page("commands", main)
 COMMANDS = {name: command for name, command in main.commands.items() if not command.hidden}
 
 

@@ -11,12 +11,13 @@ import yaml
 from msgspec import Struct
 
 from badgateway import config
+from badgateway.cli import main
 from badgateway.config import shape
 from badgateway.config.schema import Config
-from badgateway.reference import PAGES, keys
+from badgateway.reference import keys, page
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGE = PAGES["configuration"]()
+PAGE = page("configuration", main)
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
 EXAMPLE = CHECKOUT / "deploy" / "badgateway.example.yml"
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from badgateway.cli import main
-from badgateway.reference import PAGES
+from badgateway.reference import PAGES, page
 from badgateway.reference import __main__ as written
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,12 +37,12 @@ def test_writing_makes_exactly_these_files(tmp_path: Path) -> None:
 def test_a_page_is_printed(name: str) -> None:
     result = CliRunner().invoke(main, ["reference", name])
     assert result.exit_code == 0
-    assert result.output == PAGES[name]()
+    assert result.output == page(name, main)
 
 
 def test_the_configuration_is_printed_by_default() -> None:
     result = CliRunner().invoke(main, ["reference"])
-    assert result.output == PAGES["configuration"]()
+    assert result.output == page("configuration", main)
 
 
 def test_an_unknown_page_is_refused() -> None:

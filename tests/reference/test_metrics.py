@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from badgateway import catalogue
-from badgateway.reference import PAGES
+from badgateway.cli import main
+from badgateway.reference import page
 from badgateway.reference.markdown import anchor
 from badgateway.reference.metrics import vocabularies
 
-PAGE = PAGES["metrics"]()
+PAGE = page("metrics", main)
 
 
 def test_every_metric_has_a_row() -> None:

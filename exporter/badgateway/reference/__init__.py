@@ -6,15 +6,25 @@ to ``exporter/reference/`` of a checkout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final
 
-from badgateway.reference.commands import page as _commands
-from badgateway.reference.configuration import page as _configuration
-from badgateway.reference.metrics import page as _metrics
+import click
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"configuration": _configuration, "metrics": _metrics, "commands": _commands}
-)
-"""Page → what returns it as Markdown."""
+from badgateway.reference import commands, configuration, metrics
+
+PAGES: Final = ("configuration", "metrics", "commands")
+
+
+def page(name: str, program: click.Group) -> str:
+    """Return a page as Markdown.
+
+    Args:
+        name: one of ``PAGES``.
+        program: the command line, whose commands are described.
+
+    Raises:
+        LookupError: a command does not say its exit codes.
+    """
+    if name == "commands":
+        return commands.page(program)
+    return {"configuration": configuration.page, "metrics": metrics.page}[name]()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from badgateway.reference import PAGES, example
+from badgateway.cli import main as program
+from badgateway.reference import PAGES, example, page
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def files(root: Path) -> dict[Path, str]:
     """Return every generated file of a checkout at ``root`` with its text."""
-    found = {root / "exporter" / "reference" / f"{name}.md": page() for name, page in PAGES.items()}
+    folder = root / "exporter" / "reference"
+    found = {folder / f"{name}.md": page(name, program) for name in PAGES}
     found[root / "deploy" / "badgateway.example.yml"] = example.text()
     return found
 

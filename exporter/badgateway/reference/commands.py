@@ -16,18 +16,16 @@ Generated from the commands by `python -m badgateway.reference`; do not edit.
 """
 
 
-def page() -> str:
+def page(program: click.Group) -> str:
     """Return the page as Markdown.
 
     Raises:
         LookupError: a command does not say its exit codes.
     """
-    from badgateway.cli import main  # which holds the command that prints this page
-
     text = _HEAD
-    context = click.Context(main, info_name="badgateway", **main.context_settings)
-    for name in sorted(main.commands):
-        command = main.commands[name]
+    context = click.Context(program, info_name="badgateway", **program.context_settings)
+    for name in sorted(program.commands):
+        command = program.commands[name]
         if not command.hidden:
             text += describe(command, click.Context(command, info_name=name, parent=context))
     return text
