@@ -1,11 +1,12 @@
 # Everything needs Python 3.11, git and make; the rest is fetched on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo clean
+.PHONY: help setup run test lint demo quiet clean
 
 SCENARIO ?= missing-dependency
 ONCE ?=
 PLAIN ?=
+SECONDS ?= 600
 export SCENARIO ONCE PLAIN
 
 PYTHON_HERE := .venv/bin/python
@@ -16,6 +17,7 @@ help: ## list the targets
 	@echo 'make demo ONCE=1                      ends by itself; its last line is a JSON object'
 	@echo 'make demo SCENARIO=missing-dependency one of those in tests/lab/scenarios/'
 	@echo 'make demo PLAIN=1                     without systemd, as where none can be booted'
+	@echo 'make quiet SECONDS=90                 for a minute and a half'
 
 setup: ## make .venv with everything needed; instant when it is there
 	@deploy/bootstrap.sh
@@ -34,6 +36,9 @@ lint: setup ## ruff and mypy
 
 demo: setup ## break a real site and watch the page arrive that says why
 	@exec $(PYTHON_HERE) -m tests.lab.demo
+
+quiet: setup ## a healthy site for ten minutes: nothing may be said of it
+	@exec $(PYTHON_HERE) -m tests.lab.quiet $(SECONDS)
 
 clean: ## remove everything that was made or fetched here
 	rm -rf .venv .lab .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

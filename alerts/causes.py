@@ -24,6 +24,10 @@ FIRST_STEP: Final = MappingProxyType(
             "Read the last traceback (journalctl -u UNIT), repair or roll back what changed "
             "last, then restart the service."
         ),
+        "deploying": (
+            "Wait for the deploy or restart to end, or ask whoever runs it; "
+            "badgateway verify says whether it came up."
+        ),
         "undetermined": (
             "Run badgateway diagnose on the host: it shows each hop and what is known of it."
         ),

@@ -23,6 +23,8 @@ STATUS: Final = "backend:badgateway_probe_status_code:users"
 FAILING_SINCE: Final = "backend:badgateway_failing_since:timestamp"
 ERROR_RATIO: Final = "backend:badgateway_gateway_error_ratio:paging"
 DIAGNOSIS: Final = "backend:badgateway_diagnosis:known"
+DEPLOYING: Final = "backend:badgateway_deploying_until:timestamp"
+PAGE_HELD: Final = "backend:badgateway_page_held:deploying"
 
 GATEWAY_ERRORS: Final = 'code=~"502|503|504"'
 USERS: Final = 'vantage=~"edge|proxy"'
@@ -31,11 +33,7 @@ USERS: Final = 'vantage=~"edge|proxy"'
 ORDERED: Final = frozenset(
     ("manual", "killed", "propagated", "host_boot", "recreated", "daemon_restart")
 )
-# Ends that belong to a healthy server's life, or to its stopping.
-PLANNED: Final = frozenset(
-    ("max_requests", "max_lifetime", "max_memory", "reload", "scale_down", "stop", "stop_timeout",
-     "orphaned", "external_term")
-)  # fmt: skip
+PLANNED: Final = vocabulary.PLANNED_WORKER_ENDS
 GRAVE_DRIFT: Final = tuple(
     kind for kind, severity in vocabulary.DRIFT_SEVERITY.items() if severity in ("fatal", "high")
 )
@@ -127,7 +125,7 @@ def not_paged_by(alert: str) -> str:
     A ratio over a minute outlives the outage by a minute; without the gate it would page after
     the recovery, when the cause is gone.
     """
-    return f'unless on ({SCOPE}) ALERTS{{alertname="{alert}", alertstate="firing"}}'
+    return f"unless on ({SCOPE}) {_firing(alert)}"
 
 
 def diagnosis() -> str:
@@ -145,6 +143,61 @@ def diagnosis() -> str:
         f"and on ({key}) {concluded}"
     )
     return held(DIAGNOSIS, f"(\n{_indent(fresh)}\n)")
+
+
+def deploying_until() -> str:
+    """When the announced deploy ends, Unix seconds; an exporter that dies takes nothing back."""
+    announced = metric("deploying_until_timestamp_seconds")
+    return held(DEPLOYING, f"max by ({SCOPE}) ({announced})")
+
+
+def page_held() -> str:
+    """There while a page waits: for an announced deploy, or a restart under way.
+
+    Both end by themselves, and neither holds a backend's page for longer than
+    ``HOLD_LIMIT_SECONDS``, however often it is announced.
+    """
+    starting = metric("diagnosis", 'cause="deploying"')
+    return (
+        f"(\n"
+        f"  {DEPLOYING} > time()\n"
+        f"  or on ({SCOPE})\n"
+        f"  max by ({SCOPE}) ({starting}) == 1\n"
+        f")\n"
+        f"unless on ({SCOPE}) time() - {FAILING_SINCE} > {at.HOLD_LIMIT_SECONDS}"
+    )
+
+
+def not_held(alert: str) -> str:
+    """Return the gate of a page that waits; one that fires already goes on."""
+    return f"unless on ({SCOPE}) ({PAGE_HELD} unless on ({SCOPE}) {_firing(alert)})"
+
+
+def ratio_not_held(alert: str) -> str:
+    """Return the same gate for a share of the last minute, which may still contain the deploy.
+
+    It may contain an ordered restart too, and that may have been too short for any scrape to see.
+    No share that has been too high for ``HOLD_LIMIT`` waits any longer.
+    """
+    restarts = metric("service_restarts_total", 'reason="manual"')
+    return (
+        f"unless on ({SCOPE}) (\n"
+        f"  (\n"
+        f"    max_over_time({PAGE_HELD}[{at.HELD_WINDOW}])\n"
+        f"    or on ({SCOPE})\n"
+        f"    sum by ({SCOPE}) (increase({restarts}[{at.HELD_WINDOW}])) > 0\n"
+        f"  )\n"
+        f"  unless on ({SCOPE}) {_firing(alert)}\n"
+        f"  unless on ({SCOPE}) (\n"
+        f"    min_over_time({ERROR_RATIO}[{at.HOLD_LIMIT}]) > {at.ERROR_RATIO}\n"
+        f"    and on ({SCOPE}) {ERROR_RATIO} offset {at.HOLD_LIMIT}\n"
+        f"  )\n"
+        f")"
+    )
+
+
+def _firing(alert: str) -> str:
+    return f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
 
 
 def next_start_fails(*, soon: bool) -> str:

@@ -69,9 +69,11 @@ def symptom() -> Group:
             Record(px.FAILING_SINCE, px.failing_since()),
             Record(px.ERROR_RATIO, px.error_ratio()),
             Record(px.DIAGNOSIS, px.diagnosis()),
+            Record(px.DEPLOYING, px.deploying_until()),
+            Record(px.PAGE_HELD, px.page_held()),
             Alert(
                 probes,
-                f"{px.FAILED_PROBES} >= {at.FAILED_PROBES}",
+                f"{px.FAILED_PROBES} >= {at.FAILED_PROBES}\n{px.not_held(probes)}",
                 "critical",
                 "symptom",
                 wording.page(
@@ -83,7 +85,8 @@ def symptom() -> Group:
             ),
             Alert(
                 ratio,
-                f"{px.ERROR_RATIO} > {at.ERROR_RATIO}\n{px.not_paged_by(probes)}",
+                f"{px.ERROR_RATIO} > {at.ERROR_RATIO}\n{px.not_paged_by(probes)}\n"
+                f"{px.ratio_not_held(ratio)}",
                 "critical",
                 "symptom",
                 wording.page(

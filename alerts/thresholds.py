@@ -28,6 +28,13 @@ CATCHING_UP_WINDOW: Final = "2m"
 KEEP_FIRING: Final = "2m"
 """For how long a page survives a recovery: an outage that comes and goes is one page."""
 
+HOLD_LIMIT: Final = "1h"
+HOLD_LIMIT_SECONDS: Final = 3600
+"""How long a failing backend's page waits for deploys at most, however many are announced."""
+
+HELD_WINDOW: Final = "75s"
+"""``ERROR_WINDOW`` and a scrape: for so long the ratio contains what failed during a deploy."""
+
 NEXT_START_WAIT: Final = "5m"
 """A proper deploy is in drift between its checkout and the end of its installation."""
 

@@ -136,7 +136,7 @@ def _cause_states() -> list[State]:
     colors = {
         cause: _CAUSE_COLORS[index % len(_CAUSE_COLORS)] for index, cause in enumerate(failing)
     }
-    colors |= {"none": GREEN, "undetermined": GREY}
+    colors |= {"none": GREEN, "deploying": "blue", "undetermined": GREY}
     return [
         State(code, cause, colors[cause]) for cause, code in style.codes(vocabulary.CAUSES).items()
     ]

@@ -19,6 +19,15 @@ from tests.lab.scenario import load
 
 _SERVER = "/usr/bin/python3 -m http.server --bind 127.0.0.1 8000"
 
+_READY = """\
+#!/usr/bin/python3
+import os, socket, time
+
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1))
+time.sleep(1000)
+"""
+
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
@@ -69,7 +78,7 @@ def test_systemd_accepts_the_shipped_unit(host: Host) -> None:
         "/usr/lib/sysusers.d/badgateway.conf", (deploy / "sysusers.d/badgateway.conf").read_text()
     )
     host.run(["systemd-sysusers"])
-    host.write("/usr/bin/badgateway", "#!/bin/sh\nexec sleep 1000\n", 0o755)
+    host.write("/usr/bin/badgateway", _READY, 0o755)
     host.unit("badgateway.service", (deploy / "badgateway.service").read_text())
     verified = host.run(["systemd-analyze", "verify", "badgateway.service"], check=False)
     assert "badgateway" not in verified.stderr
@@ -79,7 +88,7 @@ def test_systemd_accepts_the_shipped_unit(host: Host) -> None:
     assert "CapBnd:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
     owner = host.run(["stat", "-c", "%U %a", "/var/lib/badgateway"]).stdout
-    assert owner == "badgateway 700\n"
+    assert owner == "badgateway 710\n"
 
 
 def test_a_plain_machine_restarts_its_services_and_ends_with_all_of_them() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from badgateway.announcements import Announcements
 from badgateway.collectors import listeners as listening
 from badgateway.collectors.dependencies import Dependencies
 from badgateway.collectors.listeners import Listeners
@@ -38,6 +39,7 @@ class Collectors:
     workers: Workers
     proxies: Proxies
     dependencies: Dependencies
+    announcements: Announcements
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +149,16 @@ class Conclusions:
             (s for t, s in of.probes.states.items() if t.backend == name),
             key=lambda s: (s.target.vantage, s.target.name),
         )
+        silent = tuple(probe for probe in probes if not probe.asked)
+        probes = [probe for probe in probes if probe.asked]
         origins = [s.succeeded for s in probes if s.target.vantage == "origin"]
         answered = self._answered[name] = max([self._answered.get(name, 0.0), *origins])
-        listens = None
+        listens, now = None, time.time()
         if around.listeners is not None:
             listens = listening.any_listening(around.listeners, backend.upstreams)
         return Evidence(
             backend=backend,
-            now=time.time(),
+            now=now,
             probes=tuple(probes),
             service=states.get(backend.unit) or of.processes.state(name),
             listening=listens,
@@ -169,6 +173,10 @@ class Conclusions:
             sources=around.problems,
             asked_for=_asked_for(backend, around),
             was_failing=name in self._outages,
+            announced=of.announcements.open(name, now),
+            disk_changed=of.dependencies.changed(name),
+            disk_moving=of.dependencies.unsettled(name),
+            silent_probes=silent,
         )
 
 

@@ -69,6 +69,12 @@ WORKER_END_REASONS: Final = _closed(
     unknown="gone without a word",
 )
 
+PLANNED_WORKER_ENDS: Final = frozenset(
+    ("max_requests", "max_lifetime", "max_memory", "reload", "scale_down", "stop", "stop_timeout",
+     "orphaned", "external_term")
+)  # fmt: skip
+"""Ends that belong to a healthy server's life, or to its stopping."""
+
 SERVER_END_REASONS: Final = _closed(
     stop="stopped as asked",
     boot_failure="the application did not load",
@@ -190,6 +196,7 @@ CAUSES: Final = _closed(
     crash_loop="the service keeps crashing and being restarted",
     missing_dependency="a package the application needs is not installed",
     boot_failure="the application does not load",
+    deploying="it is being deployed or restarted and is not up yet",
     undetermined="failing, and the evidence does not say why",
     none="nothing is wrong",
 )
@@ -218,6 +225,7 @@ PROBE_FAILURE_REASONS: Final = _closed(
     response_timeout="no answer in time",
     reset="the connection was closed or reset before the answer",
     invalid_response="the answer was not HTTP",
+    configuration="nothing was asked: a secret that the probe needs could not be read",
     unknown="failed otherwise",
 )
 

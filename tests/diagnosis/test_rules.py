@@ -232,6 +232,7 @@ def test_every_cause_a_rule_can_conclude_is_in_the_vocabulary() -> None:
             broken(boot_failures=(boot_failure(module=None, exception="KeyError"),)),
             broken(service=STOPPED, boot_failures=(), happenings=(), next_start=REPORT),
             healthy(probes=(probe("edge", 3),)),
+            broken(boot_failures=(), next_start=REPORT, service=replace(UP, started=NOW - 3)),
         )
     }
     assert causes == set(vocabulary.CAUSES)

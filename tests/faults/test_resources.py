@@ -20,8 +20,14 @@ from tests.servers import ExporterProcess
 MEGABYTE = 1024 * 1024
 
 
+def connected() -> httpx.Client:
+    """A client that keeps its connection, however long it is not used."""
+    limits = httpx.Limits(keepalive_expiry=None)
+    return httpx.Client(trust_env=False, timeout=5, limits=limits)
+
+
 def test_without_descriptors_it_serves_who_is_connected_says_so_and_heals(place: Path) -> None:
-    with exporter(place) as running, httpx.Client(trust_env=False, timeout=5) as client:
+    with exporter(place) as running, connected() as client:
         running.wait_for("source_up", 1, source="web-log")
         client.get(f"{running.url}/metrics")  # keeps its connection
         before = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
@@ -46,7 +52,7 @@ def test_a_log_that_cannot_be_opened_for_want_of_descriptors_is_told_and_read_la
 ) -> None:
     log = place / "caddy.log"
     log.unlink()
-    with exporter(place) as running, httpx.Client(trust_env=False, timeout=5) as client:
+    with exporter(place) as running, connected() as client:
         unread = 'source_up{source="web-log"} 0.0'
         eventually(lambda: unread in client.get(f"{running.url}/metrics").text)
         before = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)

@@ -116,7 +116,7 @@ class Bridge:
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # either end may be gone
         while data := await source.read(_CHUNK):
             sink.write(data)
             await sink.drain()

@@ -30,12 +30,20 @@ def install_editable(machine: Machine, project: str) -> None:
     _pip(machine, f"{project}/.venv", ["-e", machine.place(project)], {})
 
 
+def uninstall(machine: Machine, project: str, package: str) -> None:
+    """Run ``pip uninstall PACKAGE`` in the project's own virtualenv."""
+    _run(machine, f"{project}/.venv", ["uninstall", "-y", package], {})
+
+
 def _pip(machine: Machine, folder: str, arguments: list[str], environment: dict[str, str]) -> None:
-    python = machine.place(f"{folder}/bin/python")
-    install = [python, "-m", "pip", "-q", "--disable-pip-version-check", "install"]
     offline = ["--no-index", "--find-links", _wheels(machine)]
+    _run(machine, folder, ["install", *offline, *arguments], environment)
+
+
+def _run(machine: Machine, folder: str, words: list[str], environment: dict[str, str]) -> None:
+    pip = [machine.place(f"{folder}/bin/python"), "-m", "pip", "-q", "--disable-pip-version-check"]
     root = {"PIP_ROOT_USER_ACTION": "ignore", **environment}
-    machine.run([*install, *offline, *arguments], timeout=_PIP_SECONDS, environment=root)
+    machine.run([*pip, *words], timeout=_PIP_SECONDS, environment=root)
 
 
 def _wheels(machine: Machine) -> str:

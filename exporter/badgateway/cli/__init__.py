@@ -6,8 +6,12 @@ import click
 
 from badgateway import __version__
 from badgateway.cli.check import check
+from badgateway.cli.completion import completion
+from badgateway.cli.deploying import deploying
 from badgateway.cli.diagnose import diagnose
+from badgateway.cli.reference import reference
 from badgateway.cli.serve import serve
+from badgateway.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,3 +23,7 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(diagnose)
 main.add_command(check)
+main.add_command(completion)
+main.add_command(deploying)
+main.add_command(verify)
+main.add_command(reference)

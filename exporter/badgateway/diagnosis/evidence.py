@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from badgateway.announcements import Announcement
 from badgateway.collectors.probes import State as ProbeState
 from badgateway.collectors.service_tracker import ServiceState
 from badgateway.collectors.services import Happening
@@ -44,6 +45,10 @@ class Evidence:
         sources: source → why it cannot be read; empty text for one that can.
         asked_for: whether a proxy or a configured probe leads to it; None where no proxy is known.
         was_failing: whether it failed when it was last judged.
+        announced: the announcement of a deploy that is open now.
+        disk_changed: when its project or virtualenv was last seen to change; 0 for not yet.
+        disk_moving: whether they have changed since ``next_start`` was concluded from them.
+        silent_probes: probes that cannot be asked now: they tell nothing of the path.
     """
 
     backend: Backend
@@ -62,6 +67,10 @@ class Evidence:
     sources: Mapping[str, str] = field(default_factory=dict)
     asked_for: bool | None = None
     was_failing: bool = False
+    announced: Announcement | None = None
+    disk_changed: float = 0.0
+    disk_moving: bool = False
+    silent_probes: tuple[ProbeState, ...] = ()
 
     @property
     def failing_probes(self) -> tuple[ProbeState, ...]:
@@ -135,6 +144,9 @@ class Evidence:
             oldest = min(oldest, service.started - 1)
         elif self.died:
             oldest = min(oldest, self.died - _LAST_WORDS_SECONDS)
+        elif self.ordered_start:
+            # what somebody has started anew is not explained by what it said before
+            oldest = max(oldest, self.ordered_start - 1)
         return tuple(
             failure
             for failure in self.boot_failures
@@ -152,14 +164,26 @@ class Evidence:
         return service.exited or (told[-1] if told else 0.0)
 
     @property
+    def ordered_start(self) -> float:
+        """When the unit was started on somebody's order, if it has lived since; else 0."""
+        service = self.service
+        if service is None or not self.backend.unit or service.down or service.restarts:
+            return 0.0
+        if service.active == "activating":
+            return service.changed  # before its main process there may be others
+        return service.started
+
+    @property
     def recent_starts(self) -> tuple[Happening, ...]:
-        """Automatic restarts of the last quarter of an hour."""
+        """Automatic restarts of the last quarter of an hour, since the last one that was ordered.
+
+        Systemd's word for an ordered start comes before our count of it.
+        """
+        oldest = max(self.now - RECENT_SECONDS, self.ordered_start)
         return tuple(
             happening
             for happening in self.happenings
-            if happening.what == "start"
-            and happening.automatic
-            and happening.at > self.now - RECENT_SECONDS
+            if happening.what == "start" and happening.automatic and happening.at > oldest
         )
 
     @property

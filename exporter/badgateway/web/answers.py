@@ -41,6 +41,14 @@ class Conclusion(msgspec.Struct, frozen=True):
     next_steps: tuple[str, ...]
 
 
+class Announced(msgspec.Struct, frozen=True):
+    """A deploy announced: when, until when (seconds since the epoch), and by which user."""
+
+    at: float
+    until: float
+    by: str
+
+
 class BackendAnswer(msgspec.Struct, frozen=True):
     """Everything said of one backend."""
 
@@ -49,6 +57,7 @@ class BackendAnswer(msgspec.Struct, frozen=True):
     hops: tuple[Hop, ...]
     diagnosis: Conclusion
     risks: tuple[Conclusion, ...]
+    announced: Announced | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -86,8 +95,8 @@ def _backend(evidence: Evidence, verdict: Verdict, risks: tuple[RiskFound, ...])
     known = any(hop.state in ("ok", "failing") for hop in hops)
     if verdict.cause != "none":
         state = "failing"
-    elif not known:
-        state = "unknown"
+    elif not known or any(probe.failing for probe in evidence.silent_probes):
+        state = "unknown"  # nothing has shown that what failed is over
     else:
         state = "warning" if risks else "ok"
     return BackendAnswer(
@@ -102,19 +111,26 @@ def _backend(evidence: Evidence, verdict: Verdict, risks: tuple[RiskFound, ...])
             Conclusion(r.risk, None, r.subject, r.summary, r.since, r.evidence, r.next_steps)
             for r in risks
         ),
+        _announced(evidence),
     )  # fmt: skip
+
+
+def _announced(evidence: Evidence) -> Announced | None:
+    found = evidence.announced
+    return None if found is None else Announced(found.at, found.until, found.by)
 
 
 def _hops(evidence: Evidence) -> tuple[Hop, ...]:
     hops = []
+    probes = (*evidence.probes, *evidence.silent_probes)
     for vantage in ("edge", "proxy"):
-        for probe in evidence.probes:
+        for probe in probes:
             if probe.target.vantage == vantage:
                 hops.append(Hop(vantage, redacted(probe.target.url), *_probe(probe)))
     backend = evidence.backend
     for upstream in backend.upstreams:
         hops.append(Hop("upstream", upstream, *_LISTENING[evidence.listening]))
-    for probe in evidence.probes:
+    for probe in probes:
         if probe.target.vantage == "origin":
             hops.append(Hop("origin", redacted(probe.target.url), *_probe(probe)))
     service = evidence.service
@@ -139,6 +155,9 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
 
 
 def _probe(probe: State) -> tuple[str, str]:
+    if not probe.asked:
+        before = f"; before that it failed {probe.failures} times in a row" if probe.failing else ""
+        return "unknown", f"not asked: {probe.silent}{before}"
     if probe.failing:
         what = probe.last.status or probe.last.reason.replace("_", " ")
         return "failing", f"{what}, {probe.failures} in a row"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator
 
 from badgateway import __version__, vocabulary
 from badgateway.collectors.listeners import any_listening
-from badgateway.collectors.workers import count_workers
 from badgateway.diagnosis import risks
 from badgateway.exporter import Exporter
+from badgateway.supervision import Run
 from badgateway.topology.backends import Backend
 
 Sample = tuple[str, tuple[str, ...], float]
@@ -21,7 +22,7 @@ _TEXT_LIMIT = 64
 def samples(exporter: Exporter) -> Iterator[Sample]:
     """Yield (metric, label values, value) for every gauge."""
     yield "build_info", (__version__, platform.python_version()), 1
-    yield "config_last_reload_successful", (), 1
+    yield "config_last_reload_successful", (), float(exporter.is_configured_as_asked)
     yield "config_last_reload_success_timestamp_seconds", (), exporter.configured
     yield "checkpoint_durable", (), float(exporter.committer.durable)
     for metric, number in exporter.counters.folded().items():
@@ -31,22 +32,23 @@ def samples(exporter: Exporter) -> Iterator[Sample]:
     yield from _probes(exporter)
     for backend in exporter.paths.backends:
         yield from _path(exporter, backend)
+        yield from _announced(exporter, backend)
         yield from _service(exporter, backend)
         yield from _packages(exporter, backend)
         yield from _conclusions(exporter, backend)
 
 
 def _collectors(exporter: Exporter) -> Iterator[Sample]:
-    runs = dict(exporter.runs)
+    runs = dict(exporter.supervisor.runs)
     dependencies = exporter.dependencies
     if dependencies.last_run:
-        runs["dependencies"] = (
-            not dependencies.problem, dependencies.duration, dependencies.last_run,
-        )  # fmt: skip
-    for name, (success, duration, at) in runs.items():
-        yield "collector_success", (name,), float(success)
-        yield "collector_duration_seconds", (name,), duration
-        yield "collector_last_run_timestamp_seconds", (name,), at
+        runs["dependencies"] = Run(
+            not dependencies.problem, dependencies.duration, dependencies.last_run
+        )
+    for name, run in runs.items():
+        yield "collector_success", (name,), float(run.success)
+        yield "collector_duration_seconds", (name,), run.duration
+        yield "collector_last_run_timestamp_seconds", (name,), run.at
 
 
 def _sources(exporter: Exporter) -> Iterator[Sample]:
@@ -64,10 +66,11 @@ def _sources(exporter: Exporter) -> Iterator[Sample]:
 def _probes(exporter: Exporter) -> Iterator[Sample]:
     for target, state in list(exporter.probes.states.items()):
         last = state.last
-        yield "probe_status_code", target.labels, last.status
-        yield "probe_consecutive_failures", target.labels, state.failures
+        if state.asked or state.failing:  # an alert that fires must not end by silence
+            yield "probe_status_code", target.labels, last.status
+            yield "probe_consecutive_failures", target.labels, state.failures
         yield "probe_last_run_timestamp_seconds", target.labels, last.at
-        for phase, seconds in last.durations.items():
+        for phase, seconds in last.durations.items() if state.asked else ():
             yield "probe_duration_seconds", (*target.labels, phase), seconds
         if last.certificate_expiry is not None:
             yield (
@@ -96,6 +99,15 @@ def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
             yield "upstream_listening", (backend.name, upstream), float(listening)
 
 
+def _announced(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
+    found = exporter.announcements.open(backend.name, time.time())
+    if found is not None:
+        yield "deploying_until_timestamp_seconds", (backend.name,), found.until
+    last = exporter.announcements.last(backend.name)
+    if last:
+        yield "deploy_last_timestamp_seconds", (backend.name, "marker"), last
+
+
 def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
     evidence = exporter.conclusions.evidence.get(backend.name)
     if evidence is None or not backend.manager:
@@ -112,10 +124,9 @@ def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
         yield "service_last_exit_timestamp_seconds", (*labels, ended[1]), ended[0]
     if backend.launch is not None:
         yield "workers_target", (backend.name, backend.server), backend.workers
-        if service is not None and service.active == "active" and service.main_pid:
-            alive = count_workers(service.main_pid, backend.server, backend.workers)
-            if alive is not None:
-                yield "workers", (backend.name, backend.server), alive
+        alive = exporter.workers.alive.get(backend.name)
+        if alive is not None and readable:
+            yield "workers", (backend.name, backend.server), alive
     for kind, at in exporter.dependencies.deployed(backend.name).items():
         yield "deploy_last_timestamp_seconds", (backend.name, kind), at
 

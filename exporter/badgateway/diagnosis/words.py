@@ -1,0 +1,70 @@
+"""What is plain to see, in sentences: the facts a verdict shows and the commands it advises."""
+
+from __future__ import annotations
+
+import time
+
+from badgateway.diagnosis.evidence import Evidence
+from badgateway.events import BootFailure
+
+
+def last_end(evidence: Evidence) -> str:
+    """Return how the service last ended, in words."""
+    ends = [h.reason for h in evidence.happenings if h.what == "exit" and h.reason != "start_limit"]
+    result = evidence.service.result if evidence.service else ""
+    return (ends[-1] if ends else result or "unknown").replace("_", " ").replace("-", " ")
+
+
+def told(failure: BootFailure) -> str:
+    """Return what a server said when it did not load."""
+    who = f"{failure.server} {failure.role}"
+    who += f" {failure.pid}" if failure.pid else ""
+    return f"{clock(failure.at)} {who} said: {failure.exception}: {failure.message}"
+
+
+def facts(evidence: Evidence) -> tuple[str, ...]:
+    """What is plain to see, in the order of the path."""
+    facts = []
+    for probe in evidence.probes:
+        if probe.failing:
+            answer = probe.last.status or probe.last.reason
+            outcome = f"failed {probe.failures} times since {clock(probe.since)}: {answer}"
+        else:
+            outcome = f"answers {probe.last.status}"
+        facts.append(f"Probe {probe.target.name} ({probe.target.vantage}) {outcome}.")
+    if evidence.listening is not None and evidence.backend.upstreams:
+        who = "Something" if evidence.listening else "Nothing"
+        facts.append(f"{who} listens at {', '.join(evidence.backend.upstreams)}.")
+    service = evidence.service
+    if service is not None:
+        name = evidence.backend.unit or "The process"
+        state = f"{service.active} ({service.sub})" if service.sub else service.active
+        facts.append(f"{name} is {state}.")
+        if evidence.listening is False and service.active == "active" and service.started:
+            age = evidence.now - service.started
+            facts.append(f"It was started {age:.0f} s ago and does not listen.")
+        if service.exited and service.down:
+            facts.append(
+                f"Its main process ended at {clock(service.exited)} with status "
+                f"{service.exit_status}."
+            )
+    if evidence.recent_starts:
+        facts.append(f"Restarted {len(evidence.recent_starts)} times in the last 15 minutes.")
+    ends = [e for e in evidence.worker_ends if e.at > evidence.now - 120]
+    if ends:
+        facts.append(f"{len(ends)} workers ended in the last 2 minutes.")
+    recent = [f for f in evidence.failures if f.at > evidence.now - 120]
+    if recent:
+        facts.append(f"The proxy failed {len(recent)} times in 2 minutes: {recent[-1].reason}.")
+    return tuple(facts)
+
+
+def logs(evidence: Evidence) -> tuple[str, ...]:
+    """Return the commands that show a unit's log and state."""
+    unit = evidence.backend.unit
+    return (f"journalctl -u {unit} -n 50 --no-pager", f"systemctl status {unit}") if unit else ()
+
+
+def clock(at: float) -> str:
+    """Return a moment as this host writes it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
