@@ -146,3 +146,27 @@ def test_forgotten_series_vanish_with_the_next_commit() -> None:
     counters.forget("probe_responses_total", LABELS)
     commit(counters)
     assert set(shown(counters, "probe_responses_total")) == {("other", *LABELS[1:])}
+
+
+def test_a_series_born_while_hidden_is_shown_as_zero_when_it_is_shown_again() -> None:
+    clock = Clock()
+    counters = Counters(clock)
+    key = ("probe_responses_total", LABELS)
+    counters.add("probe_responses_total", LABELS, 7)
+    commit(counters)
+    counters.hide(frozenset({key}))
+    clock.now += 10 * ZERO_SECONDS
+    assert not counters.dirty
+    commit(counters)
+    assert shown(counters, "probe_responses_total") == {}
+    counters.hide(frozenset())
+    commit(counters)
+    assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
+    commit(counters)
+    assert shown(counters, "probe_responses_total") == {LABELS: 7.0}
+
+
+def test_series_that_another_version_had_with_other_labels_are_left_out() -> None:
+    counters = Counters()
+    counters.restore(Snapshot({"probe_responses_total": {("api", "502"): 3.0, LABELS: 4.0}}))
+    assert counters.series() == [("probe_responses_total", LABELS)]

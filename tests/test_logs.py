@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -21,15 +22,53 @@ def record(message: str, *values: object, level: int = logging.WARNING) -> loggi
     return logging.LogRecord("badgateway", level, "", 0, message, values, None)
 
 
-def test_a_message_passes_five_times_a_minute_whatever_fills_it() -> None:
+def test_a_message_passes_five_times_a_minute() -> None:
     clock, said = Clock(), list[logging.LogRecord]()
     repeats = logs.Repeats(said.append, clock)
-    passed = [repeats.filter(record("refused %s", n)) for n in range(100)]
+    passed = [repeats.filter(record("refused %s", "api")) for _ in range(100)]
     assert passed == [True] * 5 + [False] * 95
     assert repeats.filter(record("another"))
     clock.now = 61
-    assert repeats.filter(record("refused %s", 101))
-    assert [r.getMessage() for r in said] == ["the next message was left out 95 times in 61 s"]
+    assert repeats.filter(record("refused %s", "api"))
+    assert [r.getMessage() for r in said] == ["left out 95 times in 61 s: refused api"]
+
+
+def test_problems_told_in_the_same_form_hide_one_another_not() -> None:
+    repeats = logs.Repeats(lambda _: None, Clock())
+    for number in range(40):
+        for _ in range(20):
+            repeats.filter(record("%s", f"line {number}: a problem"))
+        assert repeats.filter(record("%s: %s", f"log-{number}", "cannot be read"))
+
+
+def test_what_others_vary_without_end_is_bounded_and_hides_nothing_else() -> None:
+    clock, said = Clock(), list[logging.LogRecord]()
+    repeats = logs.Repeats(said.append, clock)
+    passed = [repeats.filter(record("refused %s", n)) for n in range(5000)]
+    assert passed == [True] * 100 + [False] * 4900
+    assert repeats.filter(record("another"))
+    clock.now = 61
+    assert repeats.filter(record("a third"))  # what is left out is told though it is said no more
+    assert [r.getMessage() for r in said] == ["left out 4900 times in 61 s: refused %s"]
+
+
+def test_a_message_that_does_not_fit_its_form_stops_nothing() -> None:
+    assert logs.Repeats(lambda _: None, Clock()).filter(record("%d", "no number"))
+
+
+def test_messages_of_many_threads_are_counted_together() -> None:
+    repeats, passed = logs.Repeats(lambda _: None, Clock()), list[bool]()
+
+    def knock() -> None:
+        for number in range(3000):
+            passed.append(repeats.filter(record(f"form {number}")))
+
+    threads = [threading.Thread(target=knock) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(passed) == 12_000  # none of them ended by an error
 
 
 def test_a_message_said_rarely_needs_no_summary() -> None:

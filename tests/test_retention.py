@@ -70,6 +70,28 @@ def test_the_series_of_a_former_backend_are_hidden_at_once_and_kept_for_a_day(
     assert counters.value(FAILURES, OLD) == 7
 
 
+def test_what_is_hidden_is_hidden_after_a_restart_before_anything_was_looked_at(
+    counters: Counters,
+) -> None:
+    counters.add(FAILURES, OLD, 7)
+    first = Retention(counters, clock=Clock())
+    first.look(present())
+    after = Counters()
+    after.restore(counters.snapshot())
+    Retention(after, first.memory(), Clock())
+    assert not [labels for _, series in after.exposed() for labels, _ in series]
+
+
+def test_what_is_forgotten_is_not_seen_again_until_that_is_saved(counters: Counters) -> None:
+    clock = Clock()
+    retention = Retention(counters, clock=clock)
+    retention.look(present())
+    counters.publish(counters.snapshot())
+    clock.now += KEEP_SECONDS
+    retention.look(present())
+    assert not [labels for _, series in counters.exposed() for labels, _ in series]
+
+
 def test_the_day_begins_anew_when_it_leaves_again(counters: Counters) -> None:
     clock = Clock()
     retention = Retention(counters, clock=clock)
@@ -85,8 +107,7 @@ def test_the_day_goes_on_over_a_restart(counters: Counters) -> None:
     first = Retention(counters, clock=clock)
     first.look(present("127.0.0.1:8002"))
     clock.now += KEEP_SECONDS - 10
-    learnt = [(name, list(labels), since) for name, labels, since in first.memory()]
-    second = Retention(counters, learnt, clock)
+    second = Retention(counters, first.memory(), clock)
     second.look(present("127.0.0.1:8002"))
     clock.now += 11
     second.look(present("127.0.0.1:8002"))

@@ -54,12 +54,14 @@ class Blocking:
             HungError: it, or an earlier call, does not come back. Called again after that, no
                 further thread is started until the first has come back.
         """
-        if self._under_way is not None:
-            await self._wait(self._under_way)
-            self._under_way = None
+        while (earlier := self._under_way) is not None:
+            await self._wait(earlier)
+            if self._under_way is earlier:  # another that waited may have begun by now
+                self._under_way = None
         future = self.begin(function, *args)
         await self._wait(future)
-        self._under_way = None
+        if self._under_way is future:
+            self._under_way = None
         return future.result()
 
     def begin(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:

@@ -97,7 +97,9 @@ METRICS: Final[tuple[Metric, ...]] = (
         "backend", "probe", "vantage",
     ),
     _gauge(
-        "probe_consecutive_failures", "Probes failed in a row.", "backend", "probe", "vantage"
+        "probe_consecutive_failures",
+        "Probes failed in a row; stays as it was while one cannot ask for want of its secret.",
+        "backend", "probe", "vantage",
     ),
     _gauge(
         "probe_duration_seconds", "How long the last probe took.",

@@ -54,7 +54,7 @@ class Counters:
     @property
     def dirty(self) -> bool:
         """Whether there is something to save."""
-        return self._changed or any(self._grown_up(since) for since in self._newborn.values())
+        return self._changed or any(map(self._grown_up, self._newborn))
 
     def touch(self) -> None:
         """Note that something that is saved together with the counters has changed."""
@@ -90,7 +90,13 @@ class Counters:
             self._changed = True
 
     def hide(self, gone: frozenset[tuple[str, Labels]]) -> None:
-        """Show exactly these series no longer, because their subject is gone; they keep values."""
+        """Show exactly these series no longer, because their subject is gone; they keep values.
+
+        Nobody sees the 0 of one that is hidden: the time to see it begins when it is shown again.
+        """
+        for newborn in (self._hidden - gone) & self._newborn.keys():
+            if self._newborn[newborn]:
+                self._newborn[newborn] = self._clock()
         self._hidden = gone
 
     def value(self, name: str, labels: Sequence[str] = ()) -> float:
@@ -99,7 +105,7 @@ class Counters:
 
     def snapshot(self) -> Snapshot:
         """Copy of everything counted; the counters are clean afterwards."""
-        self._newborn = {n: at for n, at in self._newborn.items() if not self._grown_up(at)}
+        self._newborn = {n: at for n, at in self._newborn.items() if not self._grown_up(n)}
         self._changed = False
         return Snapshot(
             {name: dict(series) for name, series in self._values.items()},
@@ -117,8 +123,10 @@ class Counters:
     def restore(self, snapshot: Snapshot) -> None:
         """Take over what an earlier process counted; it is shown as that would have shown it."""
         for name, series in snapshot.series.items():
-            if name in catalogue.BY_NAME:
-                self._series(name).update(series)
+            if name in catalogue.BY_NAME:  # another version may have had other metrics and labels
+                number = len(catalogue.BY_NAME[name].labels)
+                fit = {key: value for key, value in series.items() if len(key) == number}
+                self._series(name).update(fit)
         now = self._clock()
         known = {n for n in snapshot.newborn if n[1] in self._values.get(n[0], {})}
         self._newborn = dict.fromkeys(known, now)
@@ -147,9 +155,12 @@ class Counters:
                 if newborn in self._newborn:
                     self._newborn[newborn] = -1.0
 
-    def _grown_up(self, since: float) -> bool:
+    def _grown_up(self, newborn: tuple[str, Labels]) -> bool:
         """Whether a scrape has seen the 0, or has had the time to."""
-        return bool(since) and (since < 0 or self._clock() - since >= ZERO_SECONDS)
+        since = self._newborn[newborn]
+        if since <= 0:
+            return since < 0
+        return newborn not in self._hidden and self._clock() - since >= ZERO_SECONDS
 
     def folded(self) -> Mapping[str, int]:
         """Metric → how many label sets were folded into ``other``."""

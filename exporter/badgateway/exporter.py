@@ -6,7 +6,6 @@ Everything but reading runs in one event loop, so counting needs no locks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from pathlib import Path
@@ -107,6 +106,7 @@ class Exporter:
             self._declare,
             self._positions,
             memory.get("streams"),
+            memory.get("files"),
         )
         self.retention = Retention(self.counters, memory.get("retention"))
         self.committer = Committer(self.counters, checkpoint, self._document)
@@ -119,11 +119,12 @@ class Exporter:
         self._targets: frozenset[Target] = frozenset()
         self._main_pids: dict[str, int] = {}
         self._looking = asyncio.Lock()
+        self._looks: set[asyncio.Task[None]] = set()
         self._discovered = asyncio.Event()
         self._look_again = asyncio.Event()
         self._proc = Blocking("reading the process table")
         if checkpoint and checkpoint.problem:
-            log.error("%s", checkpoint.problem)
+            log.error("the last checkpoint is not taken up: %s", checkpoint.problem)
             self.counters.add("source_gaps_total", (CHECKPOINT,))
 
     # -- life
@@ -144,20 +145,27 @@ class Exporter:
     async def stop(self) -> None:
         """End everything and write a last checkpoint."""
         self._stopping = True
+        for look in self._looks:
+            look.cancel()
+        await asyncio.gather(*self._looks, self.supervisor.stop(), return_exceptions=True)
         self.streams.stop()
-        await asyncio.gather(self.supervisor.stop(), self.probes.stop())
+        await self.probes.stop()
         await self.committer.close()
 
     async def reconfigure(self, config: settings.Config) -> None:
         """Watch by another configuration; what it does not change goes on undisturbed."""
+        if self._stopping:
+            return
         self.config = config
         self.discovery.reconfigure(config)
         self.streams.reconfigure(config)
         self.probes.reconfigure(config.probes.interval, config.probes.timeout)
         self.configured = time.time()
-        looking = asyncio.create_task(self._look())
-        with contextlib.suppress(TimeoutError):  # a host slow to answer is looked at all the same
-            await asyncio.wait_for(asyncio.shield(looking), RECONFIGURE_SECONDS)
+        looking = asyncio.create_task(self._look_timed())
+        self._looks.add(looking)
+        looking.add_done_callback(self._looks.discard)
+        # a host slow to answer is looked at all the same
+        await asyncio.wait((looking,), timeout=RECONFIGURE_SECONDS)
 
     async def ready(self) -> None:
         """Wait until the host has been looked at once."""
@@ -215,8 +223,7 @@ class Exporter:
         self.counters.declare("source_gaps_total", (SystemdBus.NAME,))
         self.services.deaf()
         self.discovery.forget_units()
-        with self.supervisor.timed("discovery"):
-            await self._look()
+        await self._look_timed()
 
     def _units_reloaded(self) -> None:
         self.discovery.forget_units()
@@ -227,9 +234,8 @@ class Exporter:
     async def _discover(self) -> None:
         await asyncio.sleep(0.2)  # give the bus its chance: with it one look is enough
         while True:
-            with self.supervisor.timed("discovery"):
-                await self._look()
-            self._look_again.clear()
+            self._look_again.clear()  # what is told while it looks is looked at again
+            await self._look_timed()
             try:
                 await asyncio.wait_for(
                     self._look_again.wait(), timeout=self.config.discovery.interval
@@ -237,9 +243,15 @@ class Exporter:
             except TimeoutError:
                 pass
 
+    async def _look_timed(self) -> None:
+        with self.supervisor.timed("discovery"):
+            await self._look()
+
     async def _look(self) -> None:
         async with self._looking:
-            findings = await self.discovery.look()
+            config, findings = self.config, await self.discovery.look()
+            while config is not self.config:  # reloaded meanwhile: that is half of each
+                config, findings = self.config, await self.discovery.look()
             self.findings, self.intake.paths = findings, findings.paths
         self.dependencies.watch(findings.paths.backends)
         self.processes.watch(findings.paths.backends)
@@ -327,7 +339,11 @@ class Exporter:
         return state.document(
             snapshot,
             {**self._positions, SystemdBus.NAME: self.services.positions()},
-            {"proxies": self.proxies.memory(), **self._remembered},
+            {
+                "proxies": self.proxies.memory(),
+                "files": self.streams.files(),
+                **self._remembered,
+            },
         )
 
     def _memory(self) -> dict[str, msgspec.Raw]:

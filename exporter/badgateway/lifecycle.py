@@ -21,6 +21,7 @@ from badgateway.exporter import Exporter
 
 STATUS_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
+_STOPPING: Final = "the exporter is stopping"
 
 log = logging.getLogger("badgateway")
 
@@ -58,9 +59,14 @@ class Lifecycle:
         self._disk = Blocking("reading the configuration", _READ_SECONDS)
         self._one_at_a_time = asyncio.Lock()
         self._reloads: set[asyncio.Task[str]] = set()
+        self._is_signalled = False
+        self._is_stopping = False
 
     def request_reload(self) -> None:
-        """Reload soon; for a signal handler."""
+        """Reload soon; for a signal handler. One that waits already will read what is there now."""
+        if self._is_signalled or self._is_stopping:
+            return
+        self._is_signalled = True
         task = asyncio.create_task(self.reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
@@ -72,11 +78,15 @@ class Lifecycle:
             What is wrong with it, and the old one holds on; an empty string when it was taken over.
         """
         async with self._one_at_a_time:
+            self._is_signalled = False  # a signal from now on means what is written from now on
+            if self._is_stopping:
+                return _STOPPING
             self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
                 return await self._reload()
             finally:
-                self._notify(f"READY=1\nSTATUS={self.status()}")
+                if not self._is_stopping:
+                    self._notify(f"READY=1\nSTATUS={self.status()}")
 
     async def _reload(self) -> str:
         try:
@@ -86,6 +96,8 @@ class Lifecycle:
             for problem in str(error).splitlines():
                 log.error("the configuration was not taken over: %s", problem)
             return str(error)
+        if self._is_stopping:
+            return _STOPPING
         unchanged = config == self._exporter.config
         await self._exporter.reconfigure(config)
         self._exporter.is_configured_as_asked = True
@@ -126,7 +138,8 @@ class Lifecycle:
             told = now
 
     def stopping(self) -> None:
-        """Tell systemd that the end has begun."""
+        """Tell systemd that the end has begun; nothing is reloaded any more."""
+        self._is_stopping = True
         self._notify("STOPPING=1\nSTATUS=stopping")
 
 

@@ -48,18 +48,23 @@ class Retention:
     def __init__(
         self,
         counters: Counters,
-        learnt: list[tuple[str, list[str], float]] | None = None,
+        learnt: list[tuple[str, list[str], float, bool]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin with what ``memory`` returned in an earlier life."""
         self._counters, self._clock = counters, clock
         self._left: dict[Key, float] = {
-            (name, tuple(labels)): since for name, labels, since in learnt or ()
+            (name, tuple(labels)): since for name, labels, since, _ in learnt or ()
         }
+        # until the first look they are as they were: a scrape may come before it
+        self._hide({(name, tuple(labels)) for name, labels, _, hidden in learnt or () if hidden})
 
-    def memory(self) -> list[tuple[str, list[str], float]]:
-        """Which series have left, and when."""
-        return [(name, list(labels), since) for (name, labels), since in self._left.items()]
+    def memory(self) -> list[tuple[str, list[str], float, bool]]:
+        """Which series have left, when, and whether they are hidden."""
+        return [
+            (name, list(labels), since, (name, labels) in self._hidden)
+            for (name, labels), since in self._left.items()
+        ]
 
     def look(self, present: Present) -> None:
         """Compare every series with what there is."""
@@ -73,13 +78,17 @@ class Retention:
                 continue
             # a clock that was set back must not keep a series for ever, nor end it at once
             since = min(self._left.get(key, now), now)
+            if labels.is_hidden(named):
+                hidden.add(key)  # also one that is forgotten: scrapes see it until that is saved
             if now - since >= KEEP_SECONDS:
                 self._counters.forget(*key)
                 continue
             left[key] = since
-            if labels.is_hidden(named):
-                hidden.add(key)
         self._left = left
+        self._hide(hidden)
+
+    def _hide(self, hidden: set[Key]) -> None:
+        self._hidden = hidden
         self._counters.hide(frozenset(hidden))
 
 

@@ -7,9 +7,9 @@ and one dialect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from itertools import chain, count
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,15 +17,14 @@ from badgateway import config as settings
 from badgateway.counters import Counters
 from badgateway.dialects import Dialect, Remembering, dialect
 from badgateway.events import Batch, Event, Line
-from badgateway.sources import Status, ThreadedSource
+from badgateway.lognames import LogNames
+from badgateway.sources import Status, ThreadedSource, log
 from badgateway.sources.files import FileSource
 from badgateway.sources.journal import JournalSource
 from badgateway.topology.discovery import Findings
 
 Read = Callable[[Batch, list[tuple[str, Event]]], None]
 
-_LEFT_KEPT: Final = 100
-"""Files no longer read whose positions are kept, lest they come back."""
 _SERVERS_WITH_DIALECT: Final = frozenset(("uvicorn", "gunicorn"))
 
 
@@ -53,6 +52,7 @@ class Streams:
         begin: Callable[[], None],
         positions: MutableMapping[str, dict[str, Any]],
         learnt: Mapping[str, Any] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         """Begin.
 
@@ -63,20 +63,22 @@ class Streams:
             begin: called before the first lines of another source are counted.
             positions: source name → where the last checkpoint stood.
             learnt: what ``memory`` returned in an earlier life.
+            files: what ``files`` returned when the positions were saved.
         """
         self._config = config
         self._counters = counters
         self._read = read
         self._begin = begin
         self._positions = positions
-        remembered = dict(learnt or {})
-        self._names: dict[str, str] = remembered.pop("files", {})
-        self._learnt = remembered
+        self._names = LogNames(files or {}, positions, counters.touch)
+        self._learnt = dict(learnt or {})
         self._journal = JournalSource()
         self._sources: dict[str, ThreadedSource] = {}
         self._streams: dict[tuple[str, str | None], Stream] = {}
         self._readers: dict[tuple[str, str | None], Dialect] = {}
         self._begun: set[str] = set()
+        self._hung: set[str] = set()
+        self._unread: dict[str, str] = {}
         # backend or proxy → the sources that tell of it
         self._words: dict[str, set[str]] = {}
         self._errors: dict[str, set[str]] = {}
@@ -89,7 +91,11 @@ class Streams:
             for key, reader in self._readers.items()
             if isinstance(reader, Remembering)
         }
-        return {**self._learnt, **known, "files": self._names}
+        return {**self._learnt, **known}
+
+    def files(self) -> dict[str, str]:
+        """Source → the file its position is of; must be saved with the positions."""
+        return self._names.memory()
 
     def reconfigure(self, config: settings.Config) -> None:
         """Read the logs of another configuration from the next ``watch`` on."""
@@ -99,13 +105,20 @@ class Streams:
     def settled(self) -> bool:
         """Whether every source has delivered what was there, or cannot."""
         return all(
-            source.status.up is False or name in self._begun
-            for name, source in self._sources.items()
+            status.up is False or name in self._begun for name, status in self.statuses().items()
         )
 
     def statuses(self) -> dict[str, Status]:
         """Source → what is known of it."""
-        return {name: source.status for name, source in self._sources.items()}
+        found = {name: source.now() for name, source in self._sources.items()}
+        hung = {name for name, status in found.items() if status is not self._sources[name].status}
+        for name in sorted(hung - self._hung):
+            log.warning("%s: %s", name, found[name].problem)
+        for name in sorted(self._hung - hung):
+            if name in found:
+                log.info("%s: is read again", name)
+        self._hung = hung
+        return found | {name: Status(False, why) for name, why in self._unread.items()}
 
     def stop(self) -> None:
         """End all sources."""
@@ -122,14 +135,22 @@ class Streams:
         streams: dict[tuple[str, str | None], Stream] = {}
         files: dict[str, Path] = {}
         self._errors, self._access, self._words = {}, {}, {}
+        unread: dict[str, str] = {}
         for backend in findings.paths.backends:
+            given = next((b for b in self._config.backends if b.name == backend.name), None)
             if backend.server in _SERVERS_WITH_DIALECT:
                 stream = Stream(f"backend:{backend.name}", backend.server)
                 if backend.unit:
                     streams[self._journal.name, backend.unit] = stream
-                given = next((b for b in self._config.backends if b.name == backend.name), None)
                 self._add(backend.name, stream, given.logs if given else (), streams, files)
                 self._words[backend.name] = _sources_of(stream, streams)
+            elif given and given.logs:
+                unknown = backend.server == "unknown"
+                unread[f"{backend.name}-log"] = (
+                    "not read: which server writes it is not known; give its `unit` or `command`"
+                    if unknown
+                    else f"not read: how {backend.server} writes is not known"
+                )
         for place in findings.places:
             stream = Stream(f"proxy:{place.name}", "caddy")
             if place.unit:
@@ -152,11 +173,15 @@ class Streams:
             }
         for name in {stream.dialect for stream in streams.values()}:
             dialect(name)  # loaded now: later there may be no descriptor to read it with
-        self._streams = streams
-        names = {_name(key) for key in streams}
+        same = {key for key, stream in streams.items() if self._is_read_by(key, stream.dialect)}
+        names = {_name(key) for key in same}
         self._learnt = {name: known for name, known in self.memory().items() if name in names}
-        self._remember(files)
-        self._readers = {key: reader for key, reader in self._readers.items() if key in streams}
+        self._streams = streams
+        for name in unread.keys() - self._unread.keys():
+            log.warning("%s: %s", name, unread[name])
+        self._unread = unread
+        self._names.remember(files)
+        self._readers = {key: reader for key, reader in self._readers.items() if key in same}
         self._follow(files, since)
 
     @property
@@ -191,33 +216,21 @@ class Streams:
         streams: dict[tuple[str, str | None], Stream],
         files: dict[str, Path],
     ) -> None:
-        for log in logs:
-            if log.journal:
-                streams[self._journal.name, log.journal] = stream
+        for given in logs:
+            if given.journal:
+                streams[self._journal.name, given.journal] = stream
                 continue
-            path = Path(log.file)
+            path = Path(given.file)
             if path in files.values():
                 continue
-            source = self._named(name, path, files)
+            source = self._names.named(name, path, files)
             files[source] = path
             streams[source, None] = stream
 
-    def _remember(self, files: Mapping[str, Path]) -> None:
-        """Keep which file each source reads, and read: its position is of no other file."""
-        left = [name for name in self._names if name not in files]
-        for name in left[: max(0, len(left) - _LEFT_KEPT)]:
-            del self._names[name]
-            self._positions.pop(name, None)
-        self._names |= {name: str(path) for name, path in files.items()}
-
-    def _named(self, owner: str, path: Path, taken: Container[str]) -> str:
-        """Return the source that reads a file: the one that did, else the first free name."""
-        prefix = f"{owner}-log"
-        for source, read in self._names.items():
-            if read == str(path) and source not in taken and _bears(source, prefix):
-                return source
-        names = chain((prefix,), (f"{prefix}-{number}" for number in count(2)))
-        return next(n for n in names if n not in taken and n not in self._names)
+    def _is_read_by(self, key: tuple[str, str | None], dialect_name: str) -> bool:
+        """Whether nothing else than this dialect has read a stream in this life."""
+        before = self._streams.get(key)
+        return before is None or before.dialect == dialect_name
 
     def _follow(self, files: Mapping[str, Path], since: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -233,12 +246,14 @@ class Streams:
             self._begun.discard(name)
         for name, source in wanted.items():
             if name not in self._sources:
+                if name in files:
+                    self._names.take_up(name, files[name], self._sources)
                 self._sources[name] = source
-                source.start(loop, self._accept, self._positions.get(name))
+                source.start(loop, partial(self._accept, source), self._positions.get(name))
 
-    def _accept(self, batch: Batch) -> None:
+    def _accept(self, source: ThreadedSource, batch: Batch) -> None:
         """Turn a batch's lines into events; runs in the event loop."""
-        if batch.source not in self._sources:
+        if self._sources.get(batch.source) is not source:
             return  # delivered while the source was being dropped; its position stays
         if batch.fresh:
             self._learnt = self.memory()
@@ -278,12 +293,6 @@ class Streams:
 
 def _name(key: tuple[str, str | None]) -> str:
     return f"{key[0]} {key[1] or ''}"
-
-
-def _bears(source: str, prefix: str) -> bool:
-    """Tell whether a source is one of those named by a prefix."""
-    rest = source.removeprefix(prefix)
-    return source.startswith(prefix) and (not rest or rest.removeprefix("-").isdigit())
 
 
 def _sources_of(stream: Stream, streams: Mapping[tuple[str, str | None], Stream]) -> set[str]:

@@ -8,15 +8,20 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from badgateway import config, vocabulary
+from badgateway import config
 from badgateway.collectors import requestheaders
 from badgateway.collectors.probes import Probes, Result, Target
 from badgateway.counters import Counters
+from tests.caddylog import eventually
+from tests.servers import ExporterProcess
 
 SECRET = "correct horse"
 
@@ -203,9 +208,80 @@ def test_without_its_secret_a_probe_tells_nothing_of_the_path(site: Site, tmp_pa
     state = probes.states[wanted]
     assert (known.asked, state.asked) == (True, False)
     assert (state.failing, state.since, state.last.at) == (False, known.since, known.last.at)
-    assert state.last.reason in vocabulary.PROBE_FAILURE_REASONS
+    assert state.last == known.last
+    assert state.silent == f"{tmp_path / 's'}: No such file or directory"
     counted = probes._counters.value("probe_failures_total", ("api", "p", "edge", "configuration"))
     assert counted == 1
+
+
+def test_a_streak_of_failures_ends_by_an_answer_not_by_silence(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "s").write_text(SECRET)
+    wanted = replace(target(site, tmp_path, "headers_file: {X-Key: s}"), expected=frozenset((204,)))
+    probes, once = Probes(Counters(), "0" * 16, 5.0, 2.0), frozenset((wanted,))
+    for _ in range(3):
+        asyncio.run(probes.once(once))
+    (tmp_path / "s").unlink()
+    asyncio.run(probes.once(once))
+    state = probes.states[wanted]
+    assert (state.failing, state.failures, state.last.status) == (True, 3, 200)
+    (tmp_path / "s").write_text(SECRET)
+    asyncio.run(probes.once(once))
+    assert (probes.states[wanted].failures, probes.states[wanted].asked) == (4, True)
+
+
+def test_a_failing_probe_asked_with_another_secret_fails_until_that_answers(site: Site) -> None:
+    def wanted(secret: str, url: str) -> frozenset[Target]:
+        header = requestheaders.Header("X-Key", config.Secret(secret))
+        asked = Target("api", "p", "edge", url, expected=frozenset((204,)), headers=(header,))
+        return frozenset((asked,))
+
+    async def run() -> None:
+        probes = Probes(Counters(), "0" * 16, 5.0, 2.0)
+        probes.watch(wanted("old", site.url))
+        while not probes.states:
+            await asyncio.sleep(0.01)
+        probes.watch(wanted("new", site.url))
+        assert [state.failures for state in probes.states.values()] == [1]
+        while [state.failures for state in probes.states.values()] == [1]:
+            await asyncio.sleep(0.01)
+        assert [state.failures for state in probes.states.values()] == [2]
+        probes.watch(wanted("new", f"{site.url}elsewhere"))  # of that nothing is known
+        assert probes.states == {}
+        await probes.stop()
+
+    asyncio.run(run())
+
+
+def test_a_failing_probe_that_loses_its_secret_fires_on_and_is_shown(
+    tmp_path: Path, site: Site
+) -> None:
+    (tmp_path / "s").write_text(SECRET)
+    probe = f"{{name: p, url: '{site.url}', headers_file: {{X-Key: s}}, expect: {{status: [204]}}}}"
+    text = (
+        "discovery: {enabled: false}\nprobes: {interval: 200ms, timeout: 100ms, default: false}\n"
+        f"backends: [{{name: api, probes: [{probe}]}}]\n"
+    )
+    with ExporterProcess(tmp_path, text) as exporter:
+        eventually(lambda: exporter.total("probe_consecutive_failures") >= 3)
+        (tmp_path / "s").unlink()
+        eventually(lambda: exporter.total("probe_failures_total", reason="configuration") >= 3)
+        samples = exporter.scrape()
+        assert exporter.total("probe_consecutive_failures", probe="p") >= 3
+        assert exporter.total("probe_status_code", probe="p") == 200
+        assert not [s for s in samples if s[0] == "badgateway_probe_duration_seconds"]
+
+        def api() -> dict[str, Any]:
+            answer = httpx.get(f"{exporter.url}/api/v1/diagnosis", trust_env=False).json()
+            found: dict[str, Any] = answer["backends"][0]
+            return found
+
+        eventually(lambda: api()["hops"][0]["state"] == "unknown")
+        assert "not asked: " in api()["hops"][0]["text"]
+        assert "in a row" in api()["hops"][0]["text"]
+        assert api()["state"] == "unknown"
+        page = httpx.get(exporter.url, trust_env=False).text
+        assert "not asked: " in page
+        assert SECRET not in page
 
 
 def test_a_probe_that_never_had_its_secret_is_known_and_fails_nothing(

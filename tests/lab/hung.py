@@ -1,7 +1,7 @@
 """A file system that never answers: what a dead disk or network mount looks like to a program.
 
-``python -m tests.lab.hung PID FOLDER`` lays it over FOLDER as process PID sees it, says ``hung`` and
-lifts it when its standard input ends. It is a FUSE mount whose server never replies (fuse(4)).
+``python -m tests.lab.hung PID FOLDER`` lays it over FOLDER as process PID sees it, says ``hung``;
+it is lifted when its standard input ends. It is a FUSE mount whose server never replies (fuse(4)).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import time
 from pathlib import Path
@@ -54,7 +55,8 @@ def deploying(
     """Announce that BACKEND is being deployed, and run COMMAND if one is given.
 
     Its pages wait while the announcement is open; what is wrong is shown all the same. It ends when
-    its time is up; when COMMAND fails; or 30s after COMMAND succeeded.
+    its time is up; when COMMAND fails; or 30s after COMMAND succeeded. A later announcement of the
+    same BACKEND replaces it, and is not ended by COMMAND.
 
     Needs no running exporter, only the right to write in its state directory: root, the exporter's
     user, or a member of its group.
@@ -75,9 +77,14 @@ def deploying(
         common.fail(f"{backend[:100]!r}: {error}")
     except OSError as error:
         common.fail(_refused(spool, error))
-    _tell(announced, url, spool)
+    try:
+        _tell(announced, url, spool)
+    except KeyboardInterrupt:
+        if command:  # which is not begun
+            announcements.end(spool, backend, time.time(), made=announced.at)
+        raise
     if command:
-        run(command, lambda code: _finish(spool, backend, code))
+        run(command, lambda code: _finish(spool, announced, code))
 
 
 def find_storage(given: Path | None) -> Path:
@@ -148,12 +155,14 @@ def _end(spool: Path, backend: str) -> None:
     _say(f"no deploy of {backend} was announced" if ended is None else "ended")
 
 
-def _finish(spool: Path, backend: str, code: int) -> None:
+def _finish(spool: Path, ours: Announcement, code: int) -> None:
     """End the announcement after its command."""
+    backend, now = ours.backend, time.time()
     try:
         grace = GRACE_SECONDS if code == 0 else 0.0
-        if announcements.end(spool, backend, time.time(), grace) is None:
-            _say(f"the announcement for {backend} had run out before its command ended")
+        if announcements.end(spool, backend, now, grace, ours.at) is None:
+            how = "run out" if now >= ours.until else "been ended or replaced"
+            _say(f"the announcement for {backend} had {how} before its command ended")
     except (OSError, ValueError) as error:
         _say(f"the announcement for {backend} could not be ended, it will run out: {error}")
 
@@ -163,4 +172,5 @@ def _clock(at: float) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(f"badgateway: {text}", err=True)
+    with contextlib.suppress(OSError):  # a terminal that is gone keeps no command from running
+        click.echo(f"badgateway: {text}", err=True)

@@ -33,6 +33,7 @@ def run(command: Sequence[str], finish: Callable[[int], None]) -> None:
         command: its words.
         finish: called with its exit code (negative: the signal's number) before we end.
     """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by our parent, its end is never told
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
     try:
         process = subprocess.Popen(  # noqa: S603 - running it is what was asked for

@@ -100,6 +100,8 @@ def serve(
     Exit codes: 0 stopped as asked or checked and good, 2 cannot serve (configuration, address or
     state directory).
     """
+    # A reload asked for while this starts is done once it can be, instead of ending it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     logs.set_up(log_level, log_format)
     given = context.get_parameter_source("addresses") is not ParameterSource.DEFAULT
     if systemd_socket and given:
@@ -175,6 +177,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, lifecycle.request_reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     gc.freeze()  # what was loaded at the start is never garbage
     await exporter.start()
     serving = asyncio.create_task(server.serve())

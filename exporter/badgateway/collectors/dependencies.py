@@ -65,7 +65,7 @@ class Dependencies:
             learnt: what ``memory`` returned in an earlier life.
         """
         self._cache = cache
-        self._learnt = learnt
+        self._learnt = dict(learnt)
         self._projects: dict[str, _Project] = {}
         self._scans = asyncio.Semaphore(SCANS)
         self.last_run = 0.0
@@ -108,7 +108,7 @@ class Dependencies:
         """Look at exactly these backends' projects from now on."""
         wanted = {b.name: target for b in backends if (target := self._target(b)) is not None}
         for name in set(self._projects) - set(wanted):
-            del self._projects[name]
+            self._learnt[name] = _learnt(self._projects.pop(name))  # it may come back
         for name, target in wanted.items():
             project = self._projects.get(name)
             if project is None:
@@ -182,10 +182,7 @@ class Dependencies:
         """What is worth remembering over a restart of the exporter."""
         kept = dict(self._learnt)
         for name, project in self._projects.items():
-            kept[name] = {
-                "providers": project.providers,
-                "believed": sorted(project.believed),
-            }
+            kept[name] = _learnt(project)
         return kept
 
     async def _look(self, project: _Project) -> None:
@@ -273,6 +270,10 @@ def without(report: Report, believed: frozenset[str]) -> Report:
         **{name: getattr(report, name) for name in report.__struct_fields__}
         | {"findings": kept, "verdict": verdict}
     )
+
+
+def _learnt(project: _Project) -> dict[str, Any]:
+    return {"providers": project.providers, "believed": sorted(project.believed)}
 
 
 def _deployed(report: Report) -> dict[str, float]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import Any
+from typing import Any, Final
 
 import httpx
+
+GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
+_BODY_LIMIT: Final = 64 * 1024
 
 
 def failure_reason(error: Exception) -> str:
@@ -34,11 +37,41 @@ def failure_reason(error: Exception) -> str:
     if isinstance(error, httpx.ConnectError):
         refused = "All connection attempts failed" in text
         return "connect_refused" if refused else "connect_failed"
+    if isinstance(error, OverflowError | httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "connect_failed"  # there is no such port, or no such address
     if isinstance(error, httpx.RemoteProtocolError):
         return "reset" if "disconnected" in text else "invalid_response"
     if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
         return "reset"
     return "unknown"
+
+
+async def judge(
+    expected: frozenset[int], text: str | None, response: httpx.Response
+) -> tuple[str, str]:
+    """Return the failure reason and a detail, or two empty strings.
+
+    Args:
+        expected: statuses that are right; empty: everything but 502, 503 and 504.
+        text: what the body must hold.
+        response: whose body is still to be read.
+    """
+    status = response.status_code
+    if expected:
+        if status not in expected:
+            wanted = ", ".join(map(str, sorted(expected)))
+            return "status", f"{status} instead of {wanted}"
+    elif status in GATEWAY_ERRORS:
+        return "status", str(status)
+    if text is not None:
+        read = b""
+        async for chunk in response.aiter_bytes():
+            read += chunk
+            if len(read) >= _BODY_LIMIT:
+                break
+        if text.encode() not in read[:_BODY_LIMIT]:
+            return "body", "the expected text is not in the answer"
+    return "", ""
 
 
 class Watch:

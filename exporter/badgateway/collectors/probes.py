@@ -8,25 +8,26 @@ the body than it must.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from badgateway import vocabulary
-from badgateway.collectors.probeoutcome import Watch, certificate_expiry, failure_reason
+from badgateway.collectors.probeoutcome import Watch, certificate_expiry, failure_reason, judge
 from badgateway.collectors.requestheaders import Header, RequestHeaders
 from badgateway.config.secretfiles import SecretError
 from badgateway.counters import Counters
+from badgateway.httperrors import alone
 from badgateway.useragent import user_agent
+
+log = logging.getLogger("badgateway.probes")
 
 # httpcore looks for sniffio on every request, through all of sys.path where it is not installed.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
-
-GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
-_BODY_LIMIT: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,12 @@ class State:
 
     Attributes:
         target: the target.
-        last: the last result.
+        last: the last result of asking.
         failures: failed in a row.
         since: when the present streak, good or bad, began.
         succeeded: when it last succeeded; 0 for never.
+        silent: why it is not asked now, such as a secret that cannot be read; else empty. What is
+            known stays as it was: a streak of failures ends by an answer, not by silence.
     """
 
     target: Target
@@ -92,16 +95,17 @@ class State:
     failures: int
     since: float
     succeeded: float = 0.0
+    silent: str = ""
 
     @property
     def failing(self) -> bool:
-        """Whether the last probe failed."""
+        """Whether the last probe that asked failed."""
         return self.failures > 0
 
     @property
     def asked(self) -> bool:
         """Whether the last probe asked at all: without its secret it tells nothing of the path."""
-        return self.last.reason != "configuration"
+        return not self.silent
 
 
 class Probes:
@@ -121,12 +125,24 @@ class Probes:
 
     def watch(self, targets: frozenset[Target]) -> None:
         """Ask exactly these from now on."""
+        left: dict[tuple[str, ...], State] = {}
         for target in set(self._tasks) - targets:
             self._tasks.pop(target).cancel()
-            self.states.pop(target, None)
+            state = self.states.pop(target, None)
+            if state is not None and state.failing:
+                left[_order(target)] = state
         for number, target in enumerate(sorted(targets - set(self._tasks), key=_order)):
             delay = self._interval * (number % 10) / 50
+            before = left.get(_order(target))
+            if (
+                before is not None
+            ):  # the same URL asked in another way: only an answer ends a streak
+                self.states[target] = replace(before, target=target)
             self._tasks[target] = asyncio.create_task(self._repeat(target, delay))
+
+    def identify(self, token: str) -> None:
+        """Ask in the name of the exporter whose token this is."""
+        self._agent = user_agent(token)
 
     def pause(self, backends: set[str]) -> None:
         """Do not ask these backends' applications directly: it would wake a sleeping unit."""
@@ -156,6 +172,14 @@ class Probes:
     async def _repeat(self, target: Target, delay: float) -> None:
         await asyncio.sleep(delay)
         headers = _headers(target)
+        while True:
+            try:
+                await self._rounds(target, headers)
+            except Exception as error:  # such as no descriptor to read certificates with
+                log.error("probe %s of %s is begun anew: %r", target.name, target.backend, error)
+            await asyncio.sleep(self._interval)
+
+    async def _rounds(self, target: Target, headers: RequestHeaders) -> None:
         async with self._client(target) as client:
             while True:
                 begun = time.monotonic()
@@ -186,14 +210,15 @@ class Probes:
                 try:
                     status = response.status_code
                     expiry = certificate_expiry(response)
-                    reason, detail = await _judge(target, response)
+                    reason, detail = await judge(target.expected, target.body, response)
                 finally:
                     await response.aclose()
         except SecretError as error:
             reason, detail = "configuration", str(error)[:200]
         except TimeoutError:
             reason = "response_timeout" if watch.connected else "connect_timeout"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except Exception as error:  # a proxy's file may name an address that no library foresees
+            error = alone(error)
             reason, detail = failure_reason(error), str(error)[:200]
             if isinstance(error, httpx.LocalProtocolError):
                 detail = "the request cannot be sent"  # its words would quote a header's value
@@ -223,9 +248,8 @@ class Probes:
         before = self.states.get(target)
         if before is None:
             self._declare(target)
-            self.states[target] = State(target, result, 0, result.at)
-        else:
-            self.states[target] = replace(before, last=replace(result, at=before.last.at))
+            before = State(target, result, 0, result.at)
+        self.states[target] = replace(before, silent=result.detail)
         self._counters.add("probe_failures_total", (*target.labels, result.reason))
 
     def _declare(self, target: Target) -> None:
@@ -242,30 +266,10 @@ class Probes:
                 limits=httpx.Limits(max_keepalive_connections=0),
                 trust_env=False,
             ),
-            timeout=httpx.Timeout(self._timeout),
+            timeout=httpx.Timeout(None),  # the whole request has one, which a reload may change
             follow_redirects=False,
             trust_env=False,
         )
-
-
-async def _judge(target: Target, response: httpx.Response) -> tuple[str, str]:
-    """Return the failure reason and a detail, or two empty strings."""
-    status = response.status_code
-    if target.expected:
-        if status not in target.expected:
-            wanted = ", ".join(map(str, sorted(target.expected)))
-            return "status", f"{status} instead of {wanted}"
-    elif status in GATEWAY_ERRORS:
-        return "status", str(status)
-    if target.body is not None:
-        read = b""
-        async for chunk in response.aiter_bytes():
-            read += chunk
-            if len(read) >= _BODY_LIMIT:
-                break
-        if target.body.encode() not in read[:_BODY_LIMIT]:
-            return "body", "the expected text is not in the answer"
-    return "", ""
 
 
 def _headers(target: Target) -> RequestHeaders:

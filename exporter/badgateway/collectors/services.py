@@ -92,11 +92,11 @@ class Services:
             )  # fmt: skip
             self._recall(name, unit)
             self._units[name] = unit
-            for reason in vocabulary.SERVICE_REASONS:
-                labels = (backend, "systemd", name, reason)
-                self._counters.declare("service_restarts_total", labels)
-                self._counters.declare("service_exits_total", labels)
         unit.backend = backend
+        for reason in vocabulary.SERVICE_REASONS:  # a reload may give it another backend's name
+            labels = (backend, "systemd", name, reason)
+            self._counters.declare("service_restarts_total", labels)
+            self._counters.declare("service_exits_total", labels)
         if unit.live:
             # signals tell everything, and may already have told what came after these
             unit.tracker.refresh(properties)

@@ -17,6 +17,8 @@ from badgateway.config.tree import Item
 _EXTRA: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 
 
+OTHER: Final = "other"
+"""The ``backend`` of what belongs to none (``topology.backends.UNKNOWN_SITE``)."""
 PROBE_INTERVAL: Final = 0.1
 LOOK_INTERVAL: Final = 1.0
 """Least seconds between two probes of a URL, and two looks at the host: neither is to be a load."""
@@ -41,9 +43,13 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _same("proxies", "name", ((p.name,) for p in config.proxies))
     yield from _units(config)
     for number, backend in enumerate(config.backends):
+        if backend.name == OTHER:
+            what = f"`{OTHER}` is what traffic that belongs to no backend is counted as"
+            yield Finding(("backends", number), ("name",), what)
         yield from _backend(("backends", number), backend, config)
     for number, proxy in enumerate(config.proxies):
         yield from _proxy(("proxies", number), proxy)
+    yield from _shared_logs(config)
 
 
 def _same(top: str, key: str, values: Iterable[tuple[str, ...]]) -> Iterator[Finding]:
@@ -93,6 +99,22 @@ def _proxy(steps: Steps, proxy: Proxy) -> Iterator[Finding]:
     if problem:
         yield Finding(steps, ("admin",), problem)
     yield from _logs(steps, proxy.logs, proxy.unit)
+
+
+def _shared_logs(config: Config) -> Iterator[Finding]:
+    """A log has one reader: its lines do not say whose they are."""
+    owners = [(("backends", n), b.unit, b.logs) for n, b in enumerate(config.backends)]
+    owners += [(("proxies", n), p.unit, p.logs) for n, p in enumerate(config.proxies)]
+    first: dict[Log, tuple[str, int]] = {}
+    for steps, unit, _ in owners:
+        if unit is not None:
+            first.setdefault(Log(journal=unit), steps)
+    for steps, _, logs in owners:
+        for number, log in enumerate(logs):
+            found = first.setdefault(log, steps)
+            if found != steps:
+                what = f"is read already: it is a log of {found[0]}[{found[1]}]"
+                yield Finding((*steps, "logs", number), (), what)
 
 
 def _logs(steps: Steps, logs: Iterable[Log], unit: str | None) -> Iterator[Finding]:

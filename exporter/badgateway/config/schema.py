@@ -20,7 +20,7 @@ class Log(Base, frozen=True):
 
     file: Annotated[
         Absolute | None,
-        Meta(description="Path of a log file.", examples=["/var/log/caddy/access.json"]),
+        Meta(description="Path of a log file.", examples=["/var/log/archive/gunicorn.log"]),
     ] = None
     journal: Annotated[
         Unit | None,
@@ -125,7 +125,13 @@ class Backend(Base, frozen=True):
             examples=[["postgres"]],
         ),
     ] = ()
-    logs: Annotated[tuple[Log, ...], Meta(description="Its logs, beside its unit's journal.")] = ()
+    logs: Annotated[
+        tuple[Log, ...],
+        Meta(
+            description="Its logs, beside its unit's journal. A log has one reader: it stands once "
+            "in a configuration."
+        ),
+    ] = ()
     probes: Annotated[tuple[Probe, ...], Meta(description="URLs to ask regularly.")] = ()
 
 
@@ -151,7 +157,14 @@ class Proxy(Base, frozen=True):
             examples=["/etc/caddy/Caddyfile"],
         ),
     ] = None
-    logs: Annotated[tuple[Log, ...], Meta(description="Its logs, beside its unit's journal.")] = ()
+    logs: Annotated[
+        tuple[Log, ...],
+        Meta(
+            description="Its logs, beside its unit's journal. A log has one reader: it stands once "
+            "in a configuration.",
+            examples=[[{"file": "/var/log/caddy/access.json"}]],
+        ),
+    ] = ()
 
 
 class Discovery(Base, frozen=True):

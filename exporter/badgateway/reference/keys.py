@@ -63,7 +63,7 @@ def description(key: Key) -> str:
 
 
 def example(key: Key) -> Any:
-    """Return a key's example, None for one that holds mappings.
+    """Return a key's example, None for one that holds mappings and has none of its own.
 
     Raises:
         LookupError: the schema has none.
@@ -102,7 +102,11 @@ def alternatives(struct: type[Struct]) -> list[dict[str, Any]]:
     """Return examples of a mapping that together use every key, those of mappings in it too."""
     found: list[dict[str, Any]] = []
     for group in groups(struct):
-        inner = {key.name: alternatives(below) for key in group if (below := nested(key))}
+        inner = {
+            key.name: alternatives(below)
+            for key in group
+            if (below := nested(key)) and example(key) is None
+        }
         lists = {key.name for key in group if get_origin(key.type.core) is tuple}
         for number in range(max([1, *(len(inner[n]) for n in inner.keys() - lists)])):
             value = {} if group[0].required and not number else required(struct)

@@ -15,13 +15,16 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from badgateway.events import Batch
 
 EVIDENCE_SECONDS = 15 * 60.0
 """How far back lines are read as evidence on a start."""
+
+HUNG_SECONDS = 10.0
+"""A source whose thread shows no sign of life for this long hangs, as on a dead disk."""
 
 STALE_SECONDS = 60.0
 """A line older than this when it is read comes from an absence; until then a source catches up."""
@@ -90,6 +93,18 @@ class ThreadedSource(ABC):
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._accept: Deliver | None = None
+        self._alive = time.monotonic()
+
+    def now(self) -> Status:
+        """What is known of it at this moment: its own word, unless it hangs."""
+        silent = time.monotonic() - self._alive
+        if self._thread is None or silent < HUNG_SECONDS or self.status.up is False:
+            return self.status
+        return replace(self.status, up=False, problem=f"reading has hung for {silent:.0f} s")
+
+    def alive(self) -> None:
+        """Note that the thread goes on; called by it at least every few seconds."""
+        self._alive = time.monotonic()
 
     def start(
         self, loop: asyncio.AbstractEventLoop, accept: Deliver, position: Position | None
@@ -102,6 +117,7 @@ class ThreadedSource(ABC):
             position: where the last checkpoint stood, or None for a first start.
         """
         self._loop, self._accept, self._position = loop, accept, position
+        self.alive()
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()
 
@@ -127,6 +143,7 @@ class ThreadedSource(ABC):
             raise Stopped
         future = asyncio.run_coroutine_threadsafe(hand_over(), loop)
         while True:
+            self.alive()
             try:
                 future.result(timeout=0.5)
                 if batch.position is not None:
@@ -139,6 +156,7 @@ class ThreadedSource(ABC):
 
     def _run(self) -> None:
         while not self.stopping.is_set():
+            self.alive()
             try:
                 # whatever ended the last attempt, what it counted is not read again
                 self.read(self._position)

@@ -112,6 +112,7 @@ class FileSource(ThreadedSource):
         self._away = False
         last = mark(descriptor, offset)
         while True:
+            self.alive()
             self.stopping.wait(POLL_SECONDS)
             if self.stopping.is_set():
                 raise Stopped

@@ -90,6 +90,7 @@ class JournalSource(ThreadedSource):
                 log.warning("%s: %s", self.name, problem)
             return
         while not self.stopping.is_set():
+            self.alive()
             units = self._units
             self._changed.clear()
             if not units:
@@ -110,6 +111,7 @@ class JournalSource(ThreadedSource):
         counting, gap, fresh = False, "", True
         self.status.ok()
         while not self.stopping.is_set():
+            self.alive()
             lines: list[Line] = []
             drained = True
             for entry in _entries(reader, _BATCH):

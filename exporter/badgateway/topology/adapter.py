@@ -13,6 +13,7 @@ import os
 import pwd
 import resource
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,16 +67,10 @@ async def adapt_caddyfile(binary: str, config: str, disk: Blocking | None = None
     problem = await (disk or Blocking("looking at a proxy's program")).call(trusted, binary)
     if problem:
         raise AdapterError(f"not run: {problem}")
-    process = await asyncio.create_subprocess_exec(
-        binary, "adapt", "--config", config, "--adapter", "caddyfile",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "XDG_DATA_HOME": "/nonexistent"},
-        cwd="/",
-        start_new_session=True,
-        preexec_fn=_drop_privileges,
-    )  # fmt: skip
+    try:
+        process = await _started(binary, config)
+    except subprocess.SubprocessError as error:
+        raise AdapterError(f"not run: its rights cannot be dropped: {error}") from None
     try:
         output, errors = await asyncio.wait_for(process.communicate(), timeout=SECONDS)
     except TimeoutError:
@@ -93,6 +88,19 @@ async def adapt_caddyfile(binary: str, config: str, disk: Blocking | None = None
         return msgspec.json.decode(output, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise AdapterError(f"`{binary} adapt` answered with something else: {error}") from None
+
+
+async def _started(binary: str, config: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        binary, "adapt", "--config", config, "--adapter", "caddyfile",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "XDG_DATA_HOME": "/nonexistent"},
+        cwd="/",
+        start_new_session=True,
+        preexec_fn=_drop_privileges,
+    )  # fmt: skip
 
 
 def _drop_privileges() -> None:

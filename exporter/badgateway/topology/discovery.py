@@ -206,8 +206,9 @@ class Discovery:
         if not self._config.discovery.enabled:
             names = wanted
         for name in sorted((names | wanted) - self._seen):
+            # marked before it is asked: what is forgotten meanwhile is asked about again
+            self._seen.add(name)
             if name not in wanted and name.startswith(_SKIPPED):
-                self._seen.add(name)
                 continue
             try:
                 properties = await self._bus.properties(name)
@@ -217,15 +218,15 @@ class Discovery:
                 if application is not None:
                     properties = await self._bus.properties(name)  # those of now
             except HungError as error:
-                self._unread(error)  # the unit is asked about again: what it runs is not known
+                self._unread(error)
+                self._seen.discard(name)  # what it runs is not known
                 continue
             except (DBusError, TimeoutError) as error:
                 log.debug("unit %s: %s", name, error)
-                self._seen.add(name)
                 continue
             except OSError:
+                self._seen.discard(name)
                 return
-            self._seen.add(name)
             self._sort(name, properties, name in wanted, application)
 
     def _sort(

@@ -13,6 +13,7 @@ import msgspec
 
 from badgateway import __version__
 from badgateway.blocking import Blocking
+from badgateway.httperrors import alone
 from badgateway.topology import caddy
 from badgateway.topology.adapter import AdapterError, adapt_caddyfile
 from badgateway.topology.caddy import Destinations, Route
@@ -21,6 +22,11 @@ DEFAULT_ADMIN: Final = "http://localhost:2019"
 _SECONDS: Final = 2.0
 _WHOLE_SECONDS: Final = 5.0
 _HEADERS: Final = {"User-Agent": f"badgateway/{__version__}"}
+_UNANSWERED: Final = (
+    httpx.HTTPError, OSError, ValueError,
+    # an address as a configuration may have it: `{env.ADMIN}`, `fd/3`, a port beyond 65535
+    httpx.InvalidURL, OverflowError, ExceptionGroup,
+)  # fmt: skip
 _ANSWER_LIMIT: Final = 32 * 1024 * 1024
 
 
@@ -96,8 +102,9 @@ async def look(
             memory, told_by = await _ask(candidate), candidate
             problems["caddy-admin"] = ""
             break
-        except (httpx.HTTPError, OSError, ValueError) as error:
-            said = "no whole answer in time" if isinstance(error, TimeoutError) else str(error)
+        except _UNANSWERED as error:
+            late = isinstance(error, TimeoutError)
+            said = "no whole answer in time" if late else str(alone(error))
             reason = f"{candidate}: {said or type(error).__name__}"[:300]
             if not optional:
                 problems.setdefault("caddy-admin", reason)
