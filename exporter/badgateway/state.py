@@ -161,7 +161,8 @@ class Checkpoint:
             OSError: the old checkpoint stays as it was.
         """
         temporary = self.path.with_suffix(".new")
-        with open(temporary, "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
             file.write(encode(document))
             file.flush()
             os.fsync(file.fileno())

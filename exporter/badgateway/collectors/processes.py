@@ -10,7 +10,7 @@ from badgateway.collectors.service_tracker import ServiceState
 from badgateway.counters import Counters
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch
-from badgateway.topology.processes import ServerProcess, servers
+from badgateway.topology.processes import ServerProcess, runs, servers
 
 _MANAGER: Final = "process"
 
@@ -57,7 +57,7 @@ class Processes:
         happened: list[tuple[str, str]] = []
         running = servers()
         for name, watched in list(self._watched.items()):
-            found = next((s for s in running if _runs(s.launch, watched.launch)), None)
+            found = next((s for s in running if runs(s.launch, watched.launch)), None)
             before = watched.found
             if before is not None and (found is None or _other(found, before)):
                 happened.append(("service_exits_total", name))
@@ -81,14 +81,6 @@ class Processes:
             return ServiceState(active="inactive" if watched.ever else "unknown")
         found = watched.found
         return ServiceState(active="active", main_pid=found.pid, started=found.started)
-
-
-def _runs(running: Launch, wanted: Launch) -> bool:
-    return (
-        running.server == wanted.server
-        and running.entry == wanted.entry
-        and running.listen == wanted.listen
-    )
 
 
 def _other(one: ServerProcess, two: ServerProcess) -> bool:

@@ -7,7 +7,7 @@ take the path map with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -17,10 +17,9 @@ from badgateway import config as settings
 from badgateway.blocking import Blocking, HungError
 from badgateway.sources import log
 from badgateway.sources.systemd_bus import Properties, SystemdBus
-from badgateway.topology import memory, processes, proxies, units
+from badgateway.topology import configured, memory, processes, proxies, units
 from badgateway.topology.backends import Backend, PathMap, join
 from badgateway.topology.caddy import Route
-from badgateway.topology.launch import parse_command
 from badgateway.topology.proxies import CaddyFound, CaddyPlace
 
 FILES: Final = "files"
@@ -133,15 +132,18 @@ class Discovery:
         if self._config.discovery.enabled and not self._bus.status.up:
             remembered = {b.name: b for b in self._remembered.values()}
             applications = remembered | applications
-            applications |= await self._look_at_processes(applications)
         try:
             applications = self._laid = await self._disk.call(
-                _configured, self._config.backends, applications, frozenset(self._units)
+                configured.backends, self._config.backends, applications, frozenset(self._units)
             )
         except HungError as error:
             self._unread(error)
             applications = applications | self._laid
-        places = self._places()
+        if self._config.discovery.enabled and not self._bus.status.up:
+            applications = applications | await self._look_at_processes(applications)
+        places = configured.places(
+            self._config.proxies, self._caddies, self._config.discovery.enabled
+        )
         answers = {place.name: await self._ask(place) for place in places}
         problems: dict[str, str] = {FILES: self._hung}
         for found in answers.values():
@@ -263,6 +265,7 @@ class Discovery:
         """Find servers that are none of the known applications."""
         found: dict[str, Backend] = {}
         taken = {address for backend in known.values() for address in backend.listens}
+        launches = [backend.launch for backend in known.values() if backend.launch is not None]
         try:
             servers = await self._disk.call(processes.servers)
         except OSError as error:
@@ -271,49 +274,7 @@ class Discovery:
         for server in servers:
             address = server.launch.listen[0] if server.launch.listen else ""
             name = address or f"{server.launch.server}"
-            if address not in taken and not any(b.command for b in self._config.backends):
+            is_known = any(processes.runs(server.launch, launch) for launch in launches)
+            if address not in taken and not is_known:
                 found[name] = units.backend(name, server.launch, manager="process")
         return found
-
-    def _places(self) -> tuple[CaddyPlace, ...]:
-        places = dict(self._caddies) if self._config.discovery.enabled else {}
-        for proxy in self._config.proxies:
-            unit = proxy.unit or ""
-            known = next((p for p in self._caddies.values() if p.unit == unit and unit), None)
-            base = known or places.get(proxy.name) or CaddyPlace(proxy.name, unit)
-            places.pop(base.name, None)
-            places[proxy.name] = replace(
-                base,
-                name=proxy.name,
-                admin=base.admin if proxy.admin is None else proxy.admin,
-                config=proxy.config or base.config,
-            )
-        return tuple(places[name] for name in sorted(places))
-
-
-def _configured(
-    wanted: Sequence[settings.Backend],
-    found: Mapping[str, Backend],
-    units_found: Container[str],
-) -> dict[str, Backend]:
-    """Lay the configuration over what was found; what it says holds."""
-    backends = dict(found)
-    for given in wanted:
-        base = next((b for b in backends.values() if given.unit and b.unit == given.unit), None)
-        base = base or backends.get(given.name) or Backend(given.name)
-        backends.pop(base.name, None)
-        if given.command:
-            launch = parse_command(given.command, given.working_directory or "/", {})
-            base = units.backend(given.name, launch, manager="process")
-        elif given.unit and not base.unit:
-            manager = "systemd" if given.unit in units_found else ""
-            base = replace(base, manager=manager, unit=given.unit)
-        backends[given.name] = replace(
-            base,
-            name=given.name,
-            listens=given.upstreams or base.listens,
-            project=given.project or base.project,
-            virtualenv=given.virtualenv or base.virtualenv,
-            extras=given.extras or base.extras,
-        )
-    return backends

@@ -46,6 +46,15 @@ def servers() -> tuple[ServerProcess, ...]:
     )
 
 
+def runs(running: Launch, wanted: Launch) -> bool:
+    """Tell whether a running server was started by a command line."""
+    return (
+        running.server == wanted.server
+        and running.entry == wanted.entry
+        and running.listen == wanted.listen
+    )
+
+
 def launch_of(pid: int) -> Launch | None:
     """Return what a running process was started as, or None when that cannot be seen."""
     if not pid:
