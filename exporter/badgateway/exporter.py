@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from badgateway import config as settings
 from badgateway import state, useragent
 from badgateway.announcements import FOLDER, Announcements
@@ -28,8 +26,9 @@ from badgateway.collectors.targets import probe_targets
 from badgateway.collectors.workers import Workers
 from badgateway.committer import Committer
 from badgateway.conclusions import Collectors, Conclusions, Surroundings
-from badgateway.counters import Counters, Snapshot
+from badgateway.counters import Counters
 from badgateway.intake import Intake
+from badgateway.recollection import Recollection
 from badgateway.retention import Present, Retention
 from badgateway.sources import Status
 from badgateway.sources.systemd_bus import SystemdBus, UnitChange
@@ -38,7 +37,6 @@ from badgateway.supervision import Supervisor
 from badgateway.topology.backends import PathMap
 from badgateway.topology.discovery import Discovery, Findings
 
-REMEMBER_SECONDS: Final = 2.0
 DIAGNOSE_SECONDS: Final = 1.0
 LISTEN_SECONDS: Final = 2.0
 RECONFIGURE_SECONDS: Final = 5.0
@@ -109,15 +107,27 @@ class Exporter:
             memory.get("files"),
         )
         self.retention = Retention(self.counters, memory.get("retention"))
-        self.committer = Committer(self.counters, checkpoint, self._document)
+        self._recollection = Recollection(
+            lambda: {**self._positions, SystemdBus.NAME: self.services.positions()},
+            {"proxies": self.proxies.memory, "files": self.streams.files},
+            {
+                "tokens": lambda: self._tokens,
+                "services": self.services.memory,
+                "workers": self.workers.memory,
+                "streams": self.streams.memory,
+                "outages": self.conclusions.memory,
+                "topology": self.discovery.memory,
+                "dependencies": self.dependencies.memory,
+                "retention": self.retention.memory,
+            },
+        )
+        self.committer = Committer(self.counters, checkpoint, self._recollection.document)
         self.supervisor = Supervisor()
         self.findings = Findings()
         self.listeners: Listeners | None = None
-        self._remembered: dict[str, msgspec.Raw] = {}
-        self._remembered_at = -REMEMBER_SECONDS
-        self._stopping = False
         self._targets: frozenset[Target] = frozenset()
         self._main_pids: dict[str, int] = {}
+        self._stopping = False
         self._looking = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
         self._discovered = asyncio.Event()
@@ -150,6 +160,7 @@ class Exporter:
         await asyncio.gather(*self._looks, self.supervisor.stop(), return_exceptions=True)
         self.streams.stop()
         await self.probes.stop()
+        self._recollection.expire()
         await self.committer.close()
 
     async def reconfigure(self, config: settings.Config) -> None:
@@ -259,8 +270,8 @@ class Exporter:
         targets = probe_targets(self.config, findings.paths) if enabled else ()
         self._targets = frozenset(targets)
         self.probes.watch(self._targets)
-        self.probes.pause(self._asleep())
-        self.streams.watch(findings, self._down_since())
+        self.probes.pause(self.services.asleep(self.paths.backends))
+        self.streams.watch(findings, self.services.down_since())
         self.proxies.watch(findings.paths, findings.on_disk, self.streams.doubled)
         self._declare()
         self.retention.look(
@@ -282,29 +293,14 @@ class Exporter:
         for paths in (self.findings.on_disk, self.paths):
             self.proxies.declare(paths, self.streams.errors_heard, self.streams.access_heard)
 
-    def _asleep(self) -> set[str]:
-        """Backends that a socket would wake: probing them directly would do that."""
-        states = self.services.states()
-        return {
-            b.name
-            for b in self.paths.backends
-            if b.unit in states
-            and states[b.unit].triggered_by_socket
-            and states[b.unit].active != "active"
-        }
-
-    def _down_since(self) -> float | None:
-        """The earliest start of a unit that is down: its last words explain it."""
-        begun = [s.started - 5 for s in self.services.states().values() if s.down and s.started]
-        return min(begun) if begun else None
-
     async def _listen(self) -> None:
         while True:
             looked: Listeners | None = None
             with self.supervisor.timed("listeners"):
                 looked = await self._proc.call(listening.read)
                 self.processes.count(await self._proc.call(self.processes.look))
-                await self._proc.call(self.workers.look, self.paths.backends, self._main())
+                running = self.services.main_pids() if self.bus.status.up else {}
+                await self._proc.call(self.workers.look, self.paths.backends, running)
             self.listeners = looked
             await asyncio.sleep(LISTEN_SECONDS)
 
@@ -315,11 +311,6 @@ class Exporter:
                 self.conclusions.draw(self._surroundings())
             await asyncio.sleep(DIAGNOSE_SECONDS)
 
-    def _main(self) -> dict[str, int]:
-        """Unit → its main process, of the units that run."""
-        states = self.services.states() if self.bus.status.up else {}
-        return {unit: s.main_pid for unit, s in states.items() if s.active == "active"}
-
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             self.paths,
@@ -329,33 +320,3 @@ class Exporter:
             self.streams.settled,
             {name: s.problem for name, s in self.statuses().items() if s.up is False},
         )
-
-    # -- what is kept
-
-    def _document(self, snapshot: Snapshot) -> state.Document:
-        now = time.monotonic()
-        if now - self._remembered_at > REMEMBER_SECONDS or self._stopping:
-            self._remembered_at, self._remembered = now, self._memory()
-        return state.document(
-            snapshot,
-            {**self._positions, SystemdBus.NAME: self.services.positions()},
-            {
-                "proxies": self.proxies.memory(),
-                "files": self.streams.files(),
-                **self._remembered,
-            },
-        )
-
-    def _memory(self) -> dict[str, msgspec.Raw]:
-        """What was learnt, encoded: unlike positions it need not be of the counters' moment."""
-        learnt = {
-            "tokens": self._tokens,
-            "services": self.services.memory(),
-            "workers": self.workers.memory(),
-            "streams": self.streams.memory(),
-            "outages": self.conclusions.memory(),
-            "topology": self.discovery.memory(),
-            "dependencies": self.dependencies.memory(),
-            "retention": self.retention.memory(),
-        }
-        return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in learnt.items()}

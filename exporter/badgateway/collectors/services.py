@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from badgateway.collectors.service_tracker import (
 from badgateway.counters import Counters
 from badgateway.events import BootFailure, ServerEnd
 from badgateway.sources.systemd_bus import SystemdBus
+from badgateway.topology.backends import Backend
 
 HOLD_SECONDS: Final = 0.4
 MISSED_HOLD_SECONDS: Final = 3.0
@@ -153,6 +154,21 @@ class Services:
     def states(self) -> dict[str, ServiceState]:
         """Unit → its state now."""
         return {name: unit.tracker.state for name, unit in self._units.items()}
+
+    def asleep(self, backends: Iterable[Backend]) -> set[str]:
+        """Return the backends that a socket would wake: asking them directly would do that."""
+        found = [(backend.name, self._units.get(backend.unit)) for backend in backends]
+        states = [(name, unit.tracker.state) for name, unit in found if unit is not None]
+        return {name for name, s in states if s.triggered_by_socket and s.active != "active"}
+
+    def down_since(self) -> float | None:
+        """Return the earliest start of a unit that is down: its last words explain it."""
+        begun = [s.started - 5 for s in self.states().values() if s.down and s.started]
+        return min(begun) if begun else None
+
+    def main_pids(self) -> dict[str, int]:
+        """Unit → its main process, of the units that run."""
+        return {unit: s.main_pid for unit, s in self.states().items() if s.active == "active"}
 
     def happenings(self, name: str) -> tuple[Happening, ...]:
         """A unit's last starts and ends, oldest first."""
