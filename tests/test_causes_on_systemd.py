@@ -15,7 +15,7 @@ import pytest
 from tests.lab.host import CHECKOUT_INSIDE, Host, refusal
 from tests.lab.require import unavailable
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host")]
+pytestmark = [pytest.mark.lab]
 
 SITE = "/srv/site"
 """What every virtualenv gets a copy of: uvicorn, gunicorn and the little packages below."""

@@ -18,7 +18,7 @@ from tests.lab.quiet_site import DESK, SHOP, Site
 from tests.lab.require import require, unavailable
 from tests.lab.virtualenv import install_editable
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(200)]
 
 SHORT_LIVED = """\
 import asyncio

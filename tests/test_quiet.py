@@ -10,7 +10,7 @@ from tests.lab import parts, quiet
 from tests.lab.host import Host, refusal
 from tests.lab.require import require, unavailable
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.rehearsal import Rehearsal, rehearsal, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 ACCESS = "/var/log/caddy/access.log"
 ALL = "/var/log/caddy/all.log"

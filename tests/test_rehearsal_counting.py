@@ -11,7 +11,7 @@ import pytest
 from tests.rehearsal import BASE, Rehearsal, rehearsal, until
 from tests.servers import Series, is_counter
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 FORGER = r"""
 import socket

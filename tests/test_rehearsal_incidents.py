@@ -9,7 +9,7 @@ import pytest
 
 from tests.rehearsal import BASE, NEEDS, Rehearsal, rehearsal, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 MISSING = ("missing_dependency", NEEDS)
 WELL = ("none", "")

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.observers import CONFIG
 from tests.rehearsal import Rehearsal, rehearsal, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 DROP_IN = "/etc/systemd/system/badgateway.service.d/test.conf"
 

@@ -12,7 +12,7 @@ import pytest
 from tests.lab.hung import Hung, require_hung
 from tests.rehearsal import Rehearsal, rehearsal, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("host"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 SCRAPES = 200
 LIMIT_SECONDS = 0.050
