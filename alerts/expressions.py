@@ -154,17 +154,21 @@ def deploying_until() -> str:
 def page_held() -> str:
     """There while a page waits: for an announced deploy, or a restart under way.
 
-    Both end by themselves, and neither holds a backend's page for longer than
-    ``HOLD_LIMIT_SECONDS``, however often it is announced.
+    Both end by themselves, and neither holds a failing backend's page for longer than
+    ``HOLD_LIMIT_SECONDS`` and ``UNTOLD_LIMIT_SECONDS``, however often it happens.
     """
     starting = metric("diagnosis", 'cause="deploying"')
+    failing = f"time() - {FAILING_SINCE}"
     return (
         f"(\n"
         f"  {DEPLOYING} > time()\n"
-        f"  or on ({SCOPE})\n"
-        f"  max by ({SCOPE}) ({starting}) == 1\n"
+        f"  unless on ({SCOPE}) {failing} > {at.HOLD_LIMIT_SECONDS}\n"
         f")\n"
-        f"unless on ({SCOPE}) time() - {FAILING_SINCE} > {at.HOLD_LIMIT_SECONDS}"
+        f"or on ({SCOPE})\n"
+        f"(\n"
+        f"  max by ({SCOPE}) ({starting}) == 1\n"
+        f"  unless on ({SCOPE}) {failing} > {at.UNTOLD_LIMIT_SECONDS}\n"
+        f")"
     )
 
 
@@ -177,22 +181,31 @@ def ratio_not_held(alert: str) -> str:
     """Return the same gate for a share of the last minute, which may still contain the deploy.
 
     It may contain an ordered restart too, and that may have been too short for any scrape to see.
-    No share that has been too high for ``HOLD_LIMIT`` waits any longer.
+    No share that has been too high for ``HOLD_LIMIT``, or ``UNTOLD_LIMIT``, waits any longer.
     """
     restarts = metric("service_restarts_total", 'reason="manual"')
     return (
         f"unless on ({SCOPE}) (\n"
         f"  (\n"
-        f"    max_over_time({PAGE_HELD}[{at.HELD_WINDOW}])\n"
+        f"    (\n"
+        f"      max_over_time({PAGE_HELD}[{at.HELD_WINDOW}])\n"
+        f"      unless on ({SCOPE}) ({_high_for(at.HOLD_LIMIT)})\n"
+        f"    )\n"
         f"    or on ({SCOPE})\n"
-        f"    sum by ({SCOPE}) (increase({restarts}[{at.HELD_WINDOW}])) > 0\n"
+        f"    (\n"
+        f"      sum by ({SCOPE}) (increase({restarts}[{at.HELD_WINDOW}])) > 0\n"
+        f"      unless on ({SCOPE}) ({_high_for(at.UNTOLD_LIMIT)})\n"
+        f"    )\n"
         f"  )\n"
         f"  unless on ({SCOPE}) {_firing(alert)}\n"
-        f"  unless on ({SCOPE}) (\n"
-        f"    min_over_time({ERROR_RATIO}[{at.HOLD_LIMIT}]) > {at.ERROR_RATIO}\n"
-        f"    and on ({SCOPE}) {ERROR_RATIO} offset {at.HOLD_LIMIT}\n"
-        f"  )\n"
         f")"
+    )
+
+
+def _high_for(limit: str) -> str:
+    return (
+        f"min_over_time({ERROR_RATIO}[{limit}]) > {at.ERROR_RATIO} "
+        f"and on ({SCOPE}) {ERROR_RATIO} offset {limit}"
     )
 
 

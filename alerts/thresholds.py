@@ -32,6 +32,10 @@ HOLD_LIMIT: Final = "1h"
 HOLD_LIMIT_SECONDS: Final = 3600
 """How long a failing backend's page waits for deploys at most, however many are announced."""
 
+UNTOLD_LIMIT: Final = "5m"
+UNTOLD_LIMIT_SECONDS: Final = 300
+"""The same for restarts that nobody announced: a cure that is tried again and again is none."""
+
 HELD_WINDOW: Final = "75s"
 """``ERROR_WINDOW`` and a scrape: for so long the ratio contains what failed during a deploy."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pwd
 import socket
 import stat
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from badgateway.announcements import LIMIT_SECONDS, Announcements, announce, end
+from badgateway.announcements import Announcements
+from badgateway.announcing import LIMIT_SECONDS, Announcement, announce, end
 
 NOW = 1_800_000_000.0
 
@@ -217,4 +220,78 @@ def test_rubbish_is_told_once(spool: Path, caplog: pytest.LogCaptureFixture) -> 
 def test_old_files_are_cleared_away(spool: Path) -> None:
     announce(spool, "api", 60, NOW)
     seen(spool, NOW + 40 * 24 * 3600)
+    assert list(spool.iterdir()) == []
+
+
+def test_an_end_is_of_the_announcement_that_was_made(spool: Path) -> None:
+    first = announce(spool, "api", 300, NOW)
+    second = announce(spool, "api", 300, NOW + 5)
+    assert end(spool, "api", NOW + 6, made=first.at) is None
+    assert seen(spool, NOW + 7).open("api", NOW + 7) == Announcement(
+        "api", second.at, second.until, pwd.getpwuid(os.geteuid()).pw_name
+    )
+    assert end(spool, "api", NOW + 8, made=second.at) is not None
+    assert seen(spool, NOW + 9).open("api", NOW + 9) is None
+
+
+def test_a_name_too_long_for_a_file_is_told_as_that(spool: Path) -> None:
+    announce(spool, "ü" * 40, 60, NOW)
+    with pytest.raises(ValueError, match="must fit into a file's"):
+        announce(spool, "ü" * 41 + "x" * 9, 60, NOW)
+
+
+def test_what_a_writer_that_was_killed_left_stops_nobody(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", die)
+    with pytest.raises(KeyboardInterrupt):
+        announce(spool, "api", 60, NOW)
+    monkeypatch.undo()
+    assert len(list(spool.iterdir())) == 1
+    announce(spool, "api", 60, NOW)
+    assert seen(spool).open("api", NOW) is not None
+
+
+def test_a_link_in_its_place_leads_nobody_away(spool: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    spool.symlink_to(elsewhere)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        announce(spool, "api", 60, NOW)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_link_put_there_while_it_is_made_gives_nothing_away(
+    spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    make_directory = Path.mkdir
+
+    def swapped(self: Path, *args: Any, **kwargs: Any) -> None:
+        make_directory(self, *args, **kwargs)
+        self.rmdir()
+        self.symlink_to(elsewhere)
+
+    monkeypatch.setattr(Path, "mkdir", swapped)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        announce(spool, "api", 60, NOW)
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+
+
+def test_on_a_full_disk_an_announcement_can_still_be_ended(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(spool, "api", 300, NOW)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        announce(spool, "other", 300, NOW)
+    assert end(spool, "api", NOW + 5, grace=30) is not None
     assert list(spool.iterdir()) == []

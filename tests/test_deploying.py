@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -149,6 +152,68 @@ def test_an_announcement_may_run_out_before_its_command(state: Path) -> None:
     assert "had run out before its command ended" in done.stderr
 
 
+def test_a_full_disk_is_told_and_does_not_keep_a_deploy_from_being_ended(state: Path) -> None:
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        unavailable("a file system of its own needs root and unshare (Debian package util-linux)")
+    words = {
+        name: shlex.join(argv(state, *more))
+        for name, more in (("announce", ("api",)), ("again", ("api",)), ("end", ("api", "--end")))
+    }
+    script = (
+        f"mount -t tmpfs -o size=32k none {state} && {words['announce']} && "
+        f"dd if=/dev/zero of={state}/x bs=1k; {words['again']}; echo $?; {words['end']}; echo $?; "
+        f"find {state} -name '*.json'"
+    )
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout == "2\n0\n", done.stderr
+    assert f"cannot write {state}/announcements: No space left on device\n" in done.stderr
+    assert done.stderr.endswith("badgateway: ended\n")
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_of_two_deploys_at_once_the_first_does_not_end_the_others(state: Path, code: int) -> None:
+    other = " ".join(argv(state, "api", "--for", "10m"))
+    done = deploying(state, "api", "--for", "5m", "--", "sh", "-c", f"{other}; exit {code}")
+    assert done.returncode == code
+    assert "had been ended or replaced before its command ended" in done.stderr
+    assert 580 < left(state) <= 600
+
+
+def test_a_parent_that_ignores_the_end_of_its_children_keeps_nothing_open(state: Path) -> None:
+    ignoring = [
+        sys.executable, "-c",
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+        "os.execv(sys.argv[1], sys.argv[1:])",
+    ]  # fmt: skip
+    words = argv(state, "api", "--", "sh", "-c", "exit 7")
+    assert (
+        subprocess.run([*ignoring, *words], stderr=subprocess.DEVNULL, timeout=20).returncode == 7
+    )
+    assert left(state) == 0
+
+
+def test_a_terminal_that_is_gone_keeps_no_command_from_running(state: Path) -> None:
+    with open("/dev/full", "w") as gone:
+        words = argv(state, "api", "--", "sh", "-c", "exit 7")
+        assert subprocess.run(words, stderr=gone, timeout=20).returncode == 7
+    assert left(state) == 0
+
+
+def test_whoever_interrupts_before_the_command_begins_has_announced_nothing(state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an exporter that never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = argv(state, "api", "--", "touch", str(state / "begun"), url=url)
+        with subprocess.Popen(words, stderr=subprocess.DEVNULL) as running:
+            waiting, _ = silent.accept()
+            with waiting:
+                running.send_signal(signal.SIGINT)
+                assert running.wait(15) == 1
+    assert left(state) == 0
+    assert not (state / "begun").exists()
+
+
 @pytest.mark.parametrize(("command", "code"), [("no-such-program-here", 127), ("/etc", 126)])
 def test_a_command_that_cannot_be_run_ends_the_announcement(
     state: Path, command: str, code: int
@@ -177,6 +242,26 @@ def test_signals_reach_the_command(state: Path, number: signal.Signals) -> None:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
+    assert left(state) == 0
+
+
+def test_a_lost_terminal_ends_the_command_and_the_announcement(state: Path) -> None:
+    pid, terminal = pty.fork()  # the first process of a session, as under ssh -t
+    if pid == 0:
+        words = argv(state, "api", "--", "sh", "-c", f"touch {state}/begun; exec sleep 20")
+        os.execv(words[0], words)
+    deadline = time.monotonic() + 15
+    while not (state / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.close(terminal)
+    ended = 0
+    while not ended and time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.05)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    assert ended
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGHUP
     assert left(state) == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -262,3 +263,42 @@ def test_a_running_exporter_is_believed(tmp_path: Path) -> None:
             done = verify(tmp_path, port, "api", "--url", exporter.url, "--json")
             assert done.returncode == 0, done.stdout + done.stderr
             assert json.loads(done.stdout)["seconds"] >= 12
+
+
+def test_whoever_interrupts_it_is_not_told_that_something_fails(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def status(number: int) -> int:
+        asked.set()
+        return 502
+
+    file = tmp_path / "badgateway.yml"
+    with site(status) as port:
+        file.write_text(CONFIG.format(port=port))
+        with subprocess.Popen(
+            [sys.executable, "-m", "badgateway", "verify", "--config.file", str(file)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as running:  # fmt: skip
+            assert asked.wait(15)
+            running.send_signal(signal.SIGINT)
+            said = running.communicate(timeout=15)
+    assert running.returncode == 130
+    assert said == ("", "badgateway: interrupted\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_an_outcome_that_cannot_be_written_is_no_failure(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "badgateway.yml"
+    with site(lambda number: 200) as port, open("/dev/full", "w") as full:
+        file.write_text(CONFIG.format(port=port))
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "badgateway", "verify", "--config.file", str(file),
+                "--steady", "1s", *words,
+            ],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ("badgateway: the outcome cannot be written: No space left on device\n")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from badgateway.announcements import Announcement
+from badgateway.announcing import Announcement
 from badgateway.collectors.services import Happening
 from badgateway.diagnosis import rules
 from badgateway.diagnosis.deploys import DISK_SECONDS, START_SECONDS, STOP_SECONDS
@@ -96,6 +96,25 @@ def test_a_start_by_systemd_itself_is_no_deploy() -> None:
     assert cause(broken(boot_failures=(), next_start=REPORT, service=LOOPING)) == "crash_loop"
 
 
+def test_who_starts_it_again_and_again_while_it_fails_is_not_deploying() -> None:
+    def restarted(times: int, failing: float) -> Evidence:
+        starts = [
+            Happening(NOW - 5 - 20 * number, what, "manual")
+            for number in reversed(range(times))
+            for what in ("exit", "start")
+        ]
+        edge = replace(probe("edge", 9), since=NOW - failing, succeeded=NOW - failing - 5)
+        return loading(5, happenings=tuple(starts), probes=(edge,))
+
+    assert cause(restarted(2, failing=60)) == "deploying"
+    assert cause(restarted(3, failing=60)) == "undetermined"
+    assert cause(restarted(9, failing=4)) == "deploying"  # it answered between
+    assert (
+        "announced"
+        in rules.diagnose(replace(restarted(3, failing=60), announced=ANNOUNCED)).summary
+    )
+
+
 def test_an_application_that_answers_does_not_explain_its_proxy_for_long() -> None:
     def behind(answering: float) -> Evidence:
         origin = replace(probe("origin"), since=NOW - answering)
@@ -121,6 +140,14 @@ def test_a_stop_lasts_longer_while_the_disk_is_changed() -> None:
     assert cause(stopped(40, disk_changed=NOW - 5)) == "deploying"
     assert cause(stopped(40, disk_changed=NOW - DISK_SECONDS - 5)) == "service_stopped"
     assert cause(stopped(DISK_SECONDS + 5, disk_changed=NOW - 5)) == "service_stopped"
+
+
+@pytest.mark.parametrize("hour", [-3600, 3600])
+def test_a_clock_that_is_set_makes_no_deploy_last(hour: float) -> None:
+    assert cause(stopped(hour + 1)) == "service_stopped"
+    assert cause(loading(hour + 1)) == "undetermined"
+    stopping = replace(UP, active="deactivating", sub="stop-sigterm", changed=NOW - hour - 1)
+    assert cause(loading(5000, service=stopping)) == "undetermined"
 
 
 def test_an_end_that_nobody_ordered_is_no_restart() -> None:

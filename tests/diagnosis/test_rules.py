@@ -305,3 +305,23 @@ def test_where_the_virtualenv_cannot_be_seen_nothing_is_said_of_it() -> None:
     assert (verdict.cause, verdict.subject) == ("missing_dependency", "slowapi")
     assert "its virtualenv" in verdict.summary
     assert not any("lacks it" in fact for fact in verdict.evidence)
+
+
+def test_that_it_answers_is_said_of_what_was_seen_to_answer() -> None:
+    assert rules.diagnose(healthy()).summary == "api answers."
+    outside = healthy(probes=(probe("edge"),))
+    assert rules.diagnose(outside).summary == "api answers."
+    for unseen in (
+        healthy(probes=()),
+        healthy(probes=(), service=None, listening=None),
+        healthy(probes=(), service=None, listening=None, asked_for=False),
+        healthy(probes=(probe("edge", 1),)),
+        healthy(probes=(probe("origin"),), service=replace(UP, started=NOW)),
+    ):
+        verdict = rules.diagnose(unseen)
+        assert verdict.cause == "none"
+        assert (
+            verdict.summary == "Nothing is known to be wrong with api; it was not seen to answer."
+        )
+    stopped = healthy(probes=(), service=STOPPED, listening=False, asked_for=False)
+    assert rules.diagnose(stopped).summary == "api does not run, and nobody asks for it."

@@ -29,8 +29,8 @@ exec {CHECKOUT_INSIDE}/.venv/bin/python {CHECKOUT_INSIDE}/.venv/bin/badgateway "
 """
 
 
-def start_exporter(machine: Machine, configuration: str) -> None:
-    """Start ``badgateway serve`` with the text of its configuration file."""
+def install_exporter(machine: Machine, configuration: str) -> None:
+    """Write what ``badgateway serve`` needs, with the text of its configuration file."""
     machine.write(CONFIG, configuration)
     if machine.systemd:
         machine.write("/usr/bin/badgateway", _COMMAND, 0o755)
@@ -39,6 +39,11 @@ def start_exporter(machine: Machine, configuration: str) -> None:
         )
         machine.run(["systemd-sysusers"])
         machine.write("/etc/default/badgateway", f"ARGS=--config.file={CONFIG}\n")
+
+
+def start_exporter(machine: Machine, configuration: str) -> None:
+    """Start ``badgateway serve`` with the text of its configuration file."""
+    install_exporter(machine, configuration)
     address = f"127.0.0.1:{machine.port(EXPORTER_PORT)}"
     options = ["--config.file", machine.place(CONFIG), "--web.listen-address", address]
     storage = ["--storage.path", machine.place("/var/lib/badgateway")]

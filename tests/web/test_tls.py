@@ -48,7 +48,19 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory = tmp_path_factory.mktemp("tls")
+    with serving(certificates, tmp_path_factory.mktemp("tls")) as site:
+        yield site
+
+
+@pytest.fixture
+def demanding(certificates: Path, tmp_path: Path) -> Iterator[Site]:
+    """One that goes on demanding what it has demanded once."""
+    with serving(certificates, tmp_path) as site:
+        yield site
+
+
+@contextlib.contextmanager
+def serving(certificates: Path, directory: Path) -> Iterator[Site]:
     for file in certificates.iterdir():
         if file.suffix in (".crt", ".key"):
             shutil.copy(file, directory)
@@ -185,18 +197,18 @@ def test_what_is_no_hello_offers_nothing() -> None:
 
 
 @pytest.mark.parametrize("fixture", ["tls_require_and_verify", "tls_client_ca_inline"])
-def test_a_client_certificate_is_required_and_verified(site: Site, fixture: str) -> None:
-    site.use(fixture)
-    assert status(site.get(site.client("client"))) == 200
-    assert refused(site, site.client())
-    assert refused(site, site.client("stranger"))
+def test_a_client_certificate_is_required_and_verified(demanding: Site, fixture: str) -> None:
+    demanding.use(fixture)
+    assert status(demanding.get(demanding.client("client"))) == 200
+    assert refused(demanding, demanding.client())
+    assert refused(demanding, demanding.client("stranger"))
 
 
 @pytest.mark.parametrize("fixture", ["tls_default_verification", "tls_client_ca_missing"])
-def test_without_a_client_ca_the_systems_are_asked(site: Site, fixture: str) -> None:
-    site.use(fixture)
-    assert refused(site, site.client())
-    assert refused(site, site.client("client"))
+def test_without_a_client_ca_the_systems_are_asked(demanding: Site, fixture: str) -> None:
+    demanding.use(fixture)
+    assert refused(demanding, demanding.client())
+    assert refused(demanding, demanding.client("client"))
 
 
 def test_a_certificate_that_is_given_is_verified(site: Site) -> None:
@@ -213,15 +225,38 @@ def test_a_certificate_that_is_given_is_verified(site: Site) -> None:
         ("'::1'", True), ("other", False), ("client", False), ("CLIENT.example", False),
     ],
 )  # fmt: skip
-def test_a_name_of_the_certificate_must_be_allowed(site: Site, names: str, allowed: bool) -> None:
-    site.write(
+def test_a_name_of_the_certificate_must_be_allowed(
+    demanding: Site, names: str, allowed: bool
+) -> None:
+    demanding.write(
         f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: client.crt\n"
         f"  client_allowed_sans: [{names}]\n"
     )
     if allowed:
-        assert status(site.get(site.client("client"))) == 200
+        assert status(demanding.get(demanding.client("client"))) == 200
     else:
-        assert refused(site, site.client("client"))
+        assert refused(demanding, demanding.client("client"))
+
+
+@pytest.mark.parametrize("left", ["", "  client_auth_type: VerifyClientCertIfGiven\n"])
+def test_a_client_certificate_that_was_required_is_required_still(
+    demanding: Site, left: str
+) -> None:
+    demanding.use("tls_require_and_verify")
+    assert status(demanding.get(demanding.client("client"))) == 200
+    demanding.write(TLS + left)  # as a file that is being written is for a moment
+    assert refused(demanding, demanding.client())
+    demanding.served.wait_for_log("client_auth_type is RequireAndVerifyClientCert no more; restart")
+    demanding.use("tls_require_and_verify")
+    assert refused(demanding, demanding.client())
+    assert status(demanding.get(demanding.client("client"))) == 200
+
+
+def test_names_that_were_allowed_are_not_widened_to_all(demanding: Site) -> None:
+    demanding.use("tls_sans")
+    assert status(demanding.get(demanding.client("client"))) == 200
+    demanding.use("tls_require_and_verify")
+    assert refused(demanding, demanding.client("client"))
 
 
 def test_a_new_certificate_is_used_from_the_next_handshake_on(site: Site) -> None:

@@ -101,8 +101,12 @@ def test_a_changed_password_counts_from_the_next_request_on(served: Served, plac
 
 
 @pytest.mark.parametrize(
-    "text", ["", "basic_auth_users:\n", "basic_auth_users: [", "basic_auth_users:\n  a: b\n"]
-)
+    "text",
+    [
+        "", "basic_auth_users:\n", "basic_auth_users: [", "basic_auth_users:\n  a: b\n",
+        "http_server_config:\n  headers:\n    X-Frame-Options: deny\n",
+    ],
+)  # fmt: skip
 def test_a_file_that_loses_its_users_protects_nobody_less(
     served: Served, place: Path, text: str
 ) -> None:

@@ -10,8 +10,9 @@ from typing import Final
 
 import click
 
-from badgateway import announcements
-from badgateway.announcements import Announcement
+from badgateway import announcing
+from badgateway.announcements import FOLDER
+from badgateway.announcing import Announcement
 from badgateway.cli import common
 from badgateway.cli.diagnose import LOCAL, ask
 from badgateway.cli.help import Command
@@ -66,13 +67,13 @@ def deploying(
     """
     if ending and (command or duration):
         common.fail("--end takes neither --for nor a command")
-    spool = find_storage(storage) / announcements.FOLDER
+    spool = find_storage(storage) / FOLDER
     try:
         if ending:
             _end(spool, backend)
             return
         wanted = _seconds(duration or _DEFAULT)
-        announced = announcements.announce(spool, backend, wanted, time.time())
+        announced = announcing.announce(spool, backend, wanted, time.time())
     except ValueError as error:
         common.fail(f"{backend[:100]!r}: {error}")
     except OSError as error:
@@ -81,7 +82,7 @@ def deploying(
         _tell(announced, url, spool)
     except KeyboardInterrupt:
         if command:  # which is not begun
-            announcements.end(spool, backend, time.time(), made=announced.at)
+            announcing.end(spool, backend, time.time(), made=announced.at)
         raise
     if command:
         run(command, lambda code: _finish(spool, announced, code))
@@ -107,12 +108,15 @@ def _seconds(text: str) -> float:
         found = read_duration(text)
     except ValueError as error:
         common.fail(f"--for {text[:40]}: {error}")
-    if found > announcements.LIMIT_SECONDS:
+    if found > announcing.LIMIT_SECONDS:
         common.fail(f"--for {text}: at most 1h can be announced; announce again if it takes longer")
     return found
 
 
 def _refused(spool: Path, error: OSError) -> str:
+    what = f"cannot write {spool}: {error.strerror}"
+    if not isinstance(error, PermissionError):
+        return what
     group = "the exporter's group"
     for place in (spool, spool.parent):
         try:
@@ -120,10 +124,7 @@ def _refused(spool: Path, error: OSError) -> str:
             break
         except (OSError, KeyError):
             continue
-    return (
-        f"cannot write {spool}: {error.strerror}; run this as root or the exporter's user, or as a "
-        f"member of {group}"
-    )
+    return f"{what}; run this as root or the exporter's user, or as a member of {group}"
 
 
 def _tell(ours: Announcement, url: str, spool: Path) -> None:
@@ -151,7 +152,7 @@ def _tell(ours: Announcement, url: str, spool: Path) -> None:
 
 
 def _end(spool: Path, backend: str) -> None:
-    ended = announcements.end(spool, backend, time.time())
+    ended = announcing.end(spool, backend, time.time())
     _say(f"no deploy of {backend} was announced" if ended is None else "ended")
 
 
@@ -160,7 +161,7 @@ def _finish(spool: Path, ours: Announcement, code: int) -> None:
     backend, now = ours.backend, time.time()
     try:
         grace = GRACE_SECONDS if code == 0 else 0.0
-        if announcements.end(spool, backend, now, grace, ours.at) is None:
+        if announcing.end(spool, backend, now, grace, ours.at) is None:
             how = "run out" if now >= ours.until else "been ended or replaced"
             _say(f"the announcement for {backend} had {how} before its command ended")
     except (OSError, ValueError) as error:

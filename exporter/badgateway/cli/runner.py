@@ -26,7 +26,8 @@ _WAITED: Final = _PASSED | {signal.SIGCHLD}
 def run(command: Sequence[str], finish: Callable[[int], None]) -> None:
     """Run a command with our own input and output; never returns.
 
-    Signals sent to this process are handed on; those a terminal sends reach the command anyway.
+    Signals sent to this process are handed on; those a terminal sends reach the command anyway,
+    but for the hang-up that only the first process of a session gets.
     Ends with the command's exit code, or by the signal that ended it.
 
     Args:
@@ -43,10 +44,12 @@ def run(command: Sequence[str], finish: Callable[[int], None]) -> None:
         finish(NOT_FOUND)
         code = NOT_EXECUTABLE if isinstance(error, PermissionError) else NOT_FOUND
         common.fail(f"{command[0]}: {getattr(error, 'strerror', None) or error}", code)
+    leader = os.getsid(0) == os.getpid()
     while process.poll() is None:
         told = signal.sigwaitinfo(_WAITED)
         # a code above 0 is the kernel's: a terminal signals the whole group
-        if told.si_signo in _PASSED and told.si_code <= 0:
+        ours_alone = told.si_code <= 0 or (told.si_signo == signal.SIGHUP and leader)
+        if told.si_signo in _PASSED and ours_alone:
             process.send_signal(told.si_signo)
     code = process.returncode
     finish(code)

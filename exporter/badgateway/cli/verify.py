@@ -29,6 +29,7 @@ from badgateway.verification import STEADY_SECONDS, Verification
 from badgateway.web.answers import Conclusion
 
 _USUAL: Final = Path("/etc/badgateway/badgateway.yml")
+_INTERRUPTED: Final = 130
 _LOOK_SECONDS: Final = 0.5
 _FIND_SECONDS: Final = 12.0
 _FINISH_SECONDS: Final = 10.0
@@ -91,7 +92,7 @@ def verify(
     /etc/badgateway/badgateway.yml if it is there and no other configuration is named.
 
     Exit codes: 0 all answer, 1 time is up and some do not, 2 cannot tell (unknown backend, nothing
-    to ask, no exporter at the URL).
+    to ask, no exporter at the URL), 130 interrupted.
     """
     logs.set_up("error", "logfmt")
     limit, lasting = _seconds("--wait", wait), _seconds("--steady", steady)
@@ -105,11 +106,19 @@ def verify(
         config = common.read_config(config_file)
         often = msgspec.structs.replace(config.probes, interval=settings.Duration(1))
         observer = Local(msgspec.structs.replace(config, probes=often), backends)
-    outcome = asyncio.run(_verify(observer, backends, limit, lasting))
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
-    else:
-        _show(outcome)
+    try:
+        outcome = asyncio.run(_verify(observer, backends, limit, lasting))
+    except KeyboardInterrupt:  # which says nothing of the backends: no reason to roll back
+        common.fail("interrupted", _INTERRUPTED)
+    try:
+        if as_json:
+            sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
+        else:
+            _show(outcome)
+        sys.stdout.flush()
+    except OSError as error:  # a full disk is no reason to roll back
+        click.echo(f"badgateway: the outcome cannot be written: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0 if outcome.ok else 1)
 
 

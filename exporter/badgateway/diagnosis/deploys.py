@@ -2,7 +2,8 @@
 
 While that lasts its clients may get 502, and nothing is wrong. It is bounded: an announcement
 ends, a start has ``START_SECONDS``, a stop ``STOP_SECONDS`` to be followed by a start, and
-``DISK_SECONDS`` where what it runs is being changed on disk.
+``DISK_SECONDS`` where what it runs is being changed on disk. ``TRIES`` starts in one failure are
+no deploy but an attempt at a cure.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ STOP_SECONDS: Final = 6.0
 """How long a service may be stopped on order before it counts as stopped."""
 DISK_SECONDS: Final = 60.0
 """The same, since its code or packages last changed."""
+TRIES: Final = 3
+"""So many starts on order, within ``TRIES_SECONDS`` and without an answer between."""
+TRIES_SECONDS: Final = 300.0
 SETTLE_SECONDS: Final = 10.0
 """How long after an application answers again its proxy may still hold it for dead."""
 
 _PROCESS_GAP_SECONDS: Final = 30.0
+_SKEW_SECONDS: Final = 2.0
 
 
 def deploying(evidence: Evidence) -> Verdict | None:
@@ -37,6 +42,8 @@ def deploying(evidence: Evidence) -> Verdict | None:
             f"{name} is being deployed and does not answer yet: announced{by} at "
             f"{clock(announced.at)}, until {clock(announced.until)}.",
         )
+    if _tries(evidence) >= TRIES:
+        return None
     what = being_stopped(evidence) or being_started(evidence)
     return _verdict(evidence, 0.6, f"{name} {what}.") if what else None
 
@@ -69,16 +76,23 @@ def being_stopped(evidence: Evidence) -> str:
     if service is None or not evidence.backend.unit:
         return ""
     if service.active == "deactivating":
-        told = now - service.changed <= START_SECONDS
+        told = _within(now - service.changed, START_SECONDS)
         return "is being stopped" if told else ""
     if service.active not in ("inactive", "failed") or not _stopped_on_order(evidence):
         return ""
     age = now - max(service.exited, service.changed)
     changing = now - evidence.disk_changed <= DISK_SECONDS
-    if age > (DISK_SECONDS if changing else STOP_SECONDS):
+    if not _within(age, DISK_SECONDS if changing else STOP_SECONDS):
         return ""
     why = " while its code or packages change" if changing else ""
     return f"was stopped {max(age, 0):.0f} s ago{why}"
+
+
+def _within(age: float, seconds: float) -> bool:
+    """Whether something is so old at most; what is of the future, since the clock was set back, is
+    of unknown age.
+    """
+    return -_SKEW_SECONDS <= age <= seconds
 
 
 def _stopped_on_order(evidence: Evidence) -> bool:
@@ -89,6 +103,16 @@ def _stopped_on_order(evidence: Evidence) -> bool:
     if ends and ends[-1].at > service.exited - 1:
         return ends[-1].reason == "manual"
     return service.active == "inactive" and service.result in ("success", "")
+
+
+def _tries(evidence: Evidence) -> int:
+    """Count how often somebody has started it since what fails now last succeeded."""
+    succeeded = [probe.succeeded for probe in evidence.failing_probes]
+    oldest = max([evidence.now - TRIES_SECONDS, *(succeeded or [evidence.now])])
+    return sum(
+        happening.what == "start" and not happening.automatic and happening.at > oldest
+        for happening in evidence.happenings
+    )
 
 
 def _failing_since(evidence: Evidence) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from badgateway.announcements import Announcement
+from badgateway.announcing import Announcement
 from badgateway.collectors.probes import State as ProbeState
 from badgateway.collectors.service_tracker import ServiceState
 from badgateway.collectors.services import Happening

@@ -31,12 +31,22 @@ RULES: Final[tuple[Rule, ...]] = (
 def diagnose(evidence: Evidence) -> Verdict:
     """Return the verdict on one backend."""
     if not evidence.failing:
-        return Verdict("none", 1.0, summary=f"{evidence.backend.name} answers.")
+        return Verdict("none", 1.0, summary=_healthy(evidence))
     for rule in RULES:
         verdict = rule(evidence)
         if verdict is not None:
             return verdict
     return _undetermined(evidence)
+
+
+def _healthy(evidence: Evidence) -> str:
+    name = evidence.backend.name
+    if evidence.laid_to_rest and evidence.service is not None:
+        return f"{name} does not run, and nobody asks for it."
+    outside = [probe for probe in evidence.probes if probe.target.vantage != "origin"]
+    if evidence.answered or any(not probe.failing for probe in outside):
+        return f"{name} answers."
+    return f"Nothing is known to be wrong with {name}; it was not seen to answer."
 
 
 def _undetermined(evidence: Evidence) -> Verdict:

@@ -21,7 +21,7 @@ def files(root: Path) -> dict[Path, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the files; return the exit code."""
-    if len(arguments) > 1:
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
         print("usage: python -m badgateway.reference [CHECKOUT]", file=sys.stderr)
         return 2
     root = Path(arguments[0]) if arguments else CHECKOUT

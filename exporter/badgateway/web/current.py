@@ -3,7 +3,8 @@
 As with exporter-toolkit, a change counts from the next request or handshake on, without a reload.
 Each use costs one ``stat`` for each file; they are read only when that shows a change. A file that
 has become bad is an error for every use until it is good again: nothing is served by what it said
-before. Only while the disk does not answer at all, what it said last holds.
+before. So is one that has lost a protection it had, as one that is being written for a moment has:
+that takes a restart. Only while the disk does not answer at all, what it said last holds.
 """
 
 from __future__ import annotations
@@ -49,13 +50,11 @@ class Current:
         self._problem = ""
         self._told = ""
         self._had_content = False
-        self._must_be_tls = False
         self._disk = Blocking("reading the web configuration", _PATIENCE_SECONDS)
         if path is not None:
             self.look()
             if self.config.tls is not None:
                 self.context(self.config.tls)
-            self._must_be_tls = self.config.tls is not None
 
     async def refresh(self) -> None:
         """Look at the file before it is used; a disk that hangs is not waited for."""
@@ -103,23 +102,16 @@ class Current:
 
     @property
     def is_tls(self) -> bool:
-        """Whether TLS was wanted when it was last asked for."""
-        return self._must_be_tls
+        """Whether TLS is wanted, by the last file that could be used."""
+        return self._config.tls is not None
 
     def wants_tls(self) -> Tls | None:
         """Return the TLS to speak, None for plain HTTP.
 
         Raises:
-            WebConfigError: the file cannot be used now, or has lost its TLS: what was once
-                protected is not served without until a restart says so.
+            WebConfigError: the file cannot be used now.
         """
-        found = self.config.tls
-        if found is None and self._must_be_tls:
-            raise WebConfigError(
-                f"{self._path}: tls_server_config is gone; restart to serve without TLS"
-            )
-        self._must_be_tls = found is not None
-        return found
+        return self.config.tls
 
     def context(self, wanted: Tls, curve: str = "") -> ssl.SSLContext:
         """Return the context for a handshake, from the files as they are now. May block.
@@ -157,11 +149,29 @@ class Current:
                 raise WebConfigError(
                     f"{self._path}: asks for nothing any more; restart to serve without protection"
                 )
+            if lost := _lost(self._config, found):
+                raise WebConfigError(f"{self._path}: {lost}")
         except WebConfigError as error:
             self._problem = str(error)
             return
         self._had_content = self._had_content or not empty
         self._config, self._problem = found, ""
+
+
+def _lost(before: WebConfig, now: WebConfig) -> str:
+    """Say which protection a file has lost; empty when none."""
+    if before.users and not now.users:
+        return "basic_auth_users is gone; restart to serve without users"
+    if before.tls is None:
+        return ""
+    if now.tls is None:
+        return "tls_server_config is gone; restart to serve without TLS"
+    required = "RequireAndVerifyClientCert"
+    if before.tls.client_auth_type == required != now.tls.client_auth_type:
+        return f"client_auth_type is {required} no more; restart to let in clients without one"
+    if before.tls.client_allowed_sans and not now.tls.client_allowed_sans:
+        return "client_allowed_sans is gone; restart to let in every certificate"
+    return ""
 
 
 def _fingerprint(paths: Iterable[Path]) -> _Fingerprint | None:
