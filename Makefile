@@ -29,7 +29,7 @@ run: setup ## watch this host on http://127.0.0.1:10502 (state under .cache/)
 	.venv/bin/badgateway serve --storage.path .cache/state
 
 test: setup ## run the whole test suite, as CI does
-	$(PYTHON_HERE) -m pytest -n $(WORKERS) --dist loadfile
+	$(PYTHON_HERE) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
 	$(PYTHON_HERE) -m ruff check .

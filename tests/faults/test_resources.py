@@ -109,11 +109,7 @@ def test_an_end_during_the_start_leaves_nothing_behind(
         sys.executable, "-m", "badgateway", "serve", f"--config.file={place}/badgateway.yml",
         f"--web.listen-address=127.0.0.1:{running.port}", f"--storage.path={place}/state",
     ]  # fmt: skip
-    begun = subprocess.Popen(
-        argv, stderr=subprocess.PIPE, text=True,
-        # a shell's background job ignores SIGINT, and so would its children
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    begun = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     time.sleep(delay)
     begun.send_signal(number)
     _, words = begun.communicate(timeout=5)

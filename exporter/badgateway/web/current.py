@@ -27,7 +27,7 @@ _Fingerprint = tuple[object, ...]
 _SETTLE_SECONDS: Final = 0.1
 """A file changed so recently may change again without its times showing it."""
 
-_PATIENCE_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 1.0
 """How long a file that cannot be used is believed to be the same."""
 
