@@ -142,10 +142,10 @@ def test_an_unreadable_log_is_told_with_its_remedy_and_heals(site: Rehearsal) ->
 def test_what_caddy_rotates_by_itself_is_counted_once(site: Rehearsal, away: bool) -> None:
     caddyfile(site, roll="\t\t\troll_size 1mb\n\t\t\troll_keep 20")
     reload(site, "restart")
-    until(lambda: site.get("one") == "200", 10)
-    time.sleep(4)
     labels = {"backend": "one", "code": "200"}
-    before = site.total("proxy_responses_total", **labels)
+    # asked for until it is counted: the log is being read then
+    until(lambda: site.get("one") == "200" and site.total("proxy_responses_total", **labels), 30, 1)
+    before = site.settled("proxy_responses_total", **labels)
     if away:
         site.host.systemctl("kill", "-s", "STOP", "badgateway")
         site.host.systemctl("kill", "-s", "KILL", "badgateway")

@@ -81,7 +81,7 @@ def unpacked(package: str) -> Path:
     if target.is_dir():
         return target
     _require_tools(package)
-    with _locked():
+    with locked():
         if not target.is_dir():
             started = time.monotonic()
             say(f"fetching {package} (a Debian package, unpacked under .lab/) …")
@@ -94,7 +94,7 @@ def _relocated(name: str, package: Path, inside: str) -> Path:
     """Return a copy of a server that finds its own files although it is not installed."""
     target = LAB / "relocated" / name
     if not target.exists():
-        with _locked(), tempfile.TemporaryDirectory(dir=LAB, prefix="relocating-") as work:
+        with locked(), tempfile.TemporaryDirectory(dir=LAB, prefix="relocating-") as work:
             # The path is a constant of the program: another of the same length takes its place,
             # and leads to the working folder.
             fixed = _DATA[name].encode()
@@ -126,8 +126,8 @@ def _require_tools(package: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """Let one process at a time fetch; the others then find what it fetched."""
+def locked() -> Iterator[None]:
+    """Let one process at a time fetch; the others then find what it fetched. Not to be nested."""
     LAB.mkdir(exist_ok=True)
     with (LAB / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -20,8 +20,20 @@ def wheelhouse() -> Path:
     folder = parts.LAB / "wheels"
     stamp = folder / "pinned.txt"
     pinned = Path(__file__).with_name("wheels.txt").read_text() + _from_runtime_lock()
-    if stamp.exists() and stamp.read_text() == pinned:
+    if _is_there(stamp, pinned):
         return folder
+    with parts.locked():
+        if not _is_there(stamp, pinned):
+            _fetch(folder, pinned)
+            (folder / "wanted.txt").rename(stamp)
+    return folder
+
+
+def _is_there(stamp: Path, pinned: str) -> bool:
+    return stamp.exists() and stamp.read_text() == pinned
+
+
+def _fetch(folder: Path, pinned: str) -> None:
     parts.say("fetching the wheels of the demonstration's application …")
     folder.mkdir(parents=True, exist_ok=True)
     wanted = folder / "wanted.txt"
@@ -35,8 +47,6 @@ def wheelhouse() -> Path:
     )
     if done.returncode != 0:
         raise parts.PartMissing(f"wheels could not be fetched: {done.stderr.strip()}")
-    wanted.rename(stamp)
-    return folder
 
 
 def _from_runtime_lock() -> str:
