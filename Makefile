@@ -7,8 +7,8 @@ SCENARIO ?= missing-dependency
 ONCE ?=
 PLAIN ?=
 SECONDS ?= 600
-# The suite mostly waits for real servers: more of it at a time than there are cores.
-WORKERS ?= 3
+# Files at a time; the suite mostly waits for real servers.
+WORKERS ?= 2
 export SCENARIO ONCE PLAIN
 
 PYTHON_HERE := .venv/bin/python
@@ -29,7 +29,7 @@ run: setup ## watch this host on http://127.0.0.1:10502 (state under .cache/)
 	.venv/bin/badgateway serve --storage.path .cache/state
 
 test: setup ## run the whole test suite, as CI does
-	$(PYTHON_HERE) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(PYTHON_HERE) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and mypy
 	$(PYTHON_HERE) -m ruff check .

@@ -14,14 +14,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, and begin with what takes longest.
-
-    The demonstrations share their folder for runs, whose state before and after is compared.
-    """
-    for item in items:
-        demo = item.path.name.startswith("test_demo_")
-        item.add_marker(pytest.mark.xdist_group("demo" if demo else str(item.path)))
+    """Begin with what takes longest, so that no worker is left with it alone in the end."""
     order = ("demo", "lab")
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in order])

@@ -43,7 +43,8 @@ def quiet() -> Iterator[Host]:
     wheelhouse()
     with Host("quiet") as host:
         (parts.LAB / "runs").mkdir(exist_ok=True)
-        host.run(["mount", "-t", "tmpfs", "tmpfs", f"{CHECKOUT_INSIDE}/.lab/runs"])
+        for checkout in (CHECKOUT_INSIDE, parts.CHECKOUT):  # it is seen at both places
+            host.run(["mount", "-t", "tmpfs", "tmpfs", f"{checkout}/.lab/runs"])
         yield host
 
 
