@@ -93,21 +93,24 @@ def unpacked(package: str) -> Path:
 def _relocated(name: str, package: Path, inside: str) -> Path:
     """Return a copy of a server that finds its own files although it is not installed."""
     target = LAB / "relocated" / name
-    if not target.exists():
-        with locked(), tempfile.TemporaryDirectory(dir=LAB, prefix="relocating-") as work:
-            # The path is a constant of the program: another of the same length takes its place,
-            # and leads to the working folder.
-            fixed = _DATA[name].encode()
-            here = b"/proc/self/cwd".ljust(len(fixed), b"/")
-            program = target.with_name(f"{name}.program")
-            program.parent.mkdir(exist_ok=True)
-            program.write_bytes((package / inside).read_bytes().replace(fixed, here))
-            program.chmod(0o755)
-            data = shlex.quote(str(package / _DATA[name].lstrip("/")))
-            script = Path(work, name)
-            script.write_text(f'#!/bin/sh\ncd {data} && exec {shlex.quote(str(program))} "$@"\n')
-            script.chmod(0o755)
-            script.rename(target)
+    if target.exists():
+        return target
+    with locked(), tempfile.TemporaryDirectory(dir=LAB, prefix="relocating-") as work:
+        if target.exists():
+            return target  # somebody else was first, and may run it already
+        # The path is a constant of the program: another of the same length takes its place,
+        # and leads to the working folder.
+        fixed = _DATA[name].encode()
+        here = b"/proc/self/cwd".ljust(len(fixed), b"/")
+        program = target.with_name(f"{name}.program")
+        program.parent.mkdir(exist_ok=True)
+        program.write_bytes((package / inside).read_bytes().replace(fixed, here))
+        program.chmod(0o755)
+        data = shlex.quote(str(package / _DATA[name].lstrip("/")))
+        script = Path(work, name)
+        script.write_text(f'#!/bin/sh\ncd {data} && exec {shlex.quote(str(program))} "$@"\n')
+        script.chmod(0o755)
+        script.rename(target)
     return target
 
 
