@@ -15,7 +15,7 @@ from typing import Final
 
 from badgateway.events import LINE_LIMIT, Batch, Line
 from badgateway.sources import STALE_SECONDS, Position, Stopped, ThreadedSource, log
-from badgateway.sources.rotation import holds, mark, mark_rotated, read_rotated, rotated
+from badgateway.sources.rotation import HEAD_BYTES, holds, mark, mark_rotated, read_rotated, rotated
 
 _CHUNK: Final = 256 * 1024
 _EVIDENCE_BYTES: Final = 1024 * 1024
@@ -32,6 +32,7 @@ class FileSource(ThreadedSource):
         self._unit = unit
         self._away = False
         self._born_late = False
+        self._head = b""
 
     def read(self, position: Position | None) -> None:
         """Read until stopped or the file is gone; see ``ThreadedSource.read``."""
@@ -106,11 +107,12 @@ class FileSource(ThreadedSource):
         counted_from = size if position is None else int(position["offset"])
         begin = max(0, counted_from - _EVIDENCE_BYTES)
         self.status.ok()
+        self._head = b""
         offset = self._drain(descriptor, begin, counted_from, gap=gap, fresh=True)
         if counted_from > begin:  # evidence alone does not say that counting has begun
             self._deliver(descriptor, b"", offset, True, "", False)
         self._away = False
-        last = mark(descriptor, offset)
+        last = self._mark(descriptor, offset)
         while True:
             self.alive()
             self.stopping.wait(POLL_SECONDS)
@@ -119,16 +121,27 @@ class FileSource(ThreadedSource):
             size = os.fstat(descriptor).st_size
             if size != offset and not holds(descriptor, last, size):
                 # truncated, perhaps after it was copied
+                self._head = b""
                 _, gap = self._resume(descriptor, last)
                 offset = self._drain(descriptor, 0, 0, gap=gap)
-                last = mark(descriptor, offset)
+                last = self._mark(descriptor, offset)
             elif size > offset:
                 offset = self._drain(descriptor, offset, offset)
-                last = mark(descriptor, offset)
+                last = self._mark(descriptor, offset)
             if self._replaced(descriptor):
                 # what was written between the last look and the rename is still read
                 self._drain(descriptor, offset, offset, final=True)
                 return
+
+    def _mark(self, descriptor: int, offset: int) -> Position:
+        """Return the position at ``offset``, by the beginning of what was really read.
+
+        A file cut between a read and this has another beginning by now.
+        """
+        length = min(offset, HEAD_BYTES)
+        if len(self._head) < length:
+            self._head = os.pread(descriptor, length, 0)
+        return mark(descriptor, offset, self._head[:length])
 
     def _replaced(self, descriptor: int) -> bool:
         try:
@@ -181,7 +194,7 @@ class FileSource(ThreadedSource):
         if lines and counted and self._away:
             self.status.behind()
         self.status.unread = max(0, os.fstat(descriptor).st_size - offset)
-        position = mark(descriptor, offset) if counted else None
+        position = self._mark(descriptor, offset) if counted else None
         self.deliver(Batch(self.name, lines, counted, position, gap, fresh))
 
     def _lines(self, data: bytes) -> tuple[Line, ...]:

@@ -18,15 +18,16 @@ from typing import Any, BinaryIO, Final
 
 from badgateway.sources import Position
 
-_HEAD_BYTES: Final = 256
+HEAD_BYTES: Final = 256
 _ROTATED: Final = re.compile(r"[.-]\d[\d.T:-]*(?:\.gz)?")
 _ROTATED_BEFORE_SUFFIX: Final = r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}"
 
 
-def mark(descriptor: int, offset: int) -> dict[str, Any]:
-    """Return the position at ``offset`` of an open file."""
-    length = min(offset, _HEAD_BYTES)
-    return _mark(os.fstat(descriptor), offset, os.pread(descriptor, length, 0))
+def mark(descriptor: int, offset: int, head: bytes | None = None) -> dict[str, Any]:
+    """Return the position at ``offset`` of an open file; ``head`` is its beginning, if known."""
+    if head is None:
+        head = os.pread(descriptor, min(offset, HEAD_BYTES), 0)
+    return _mark(os.fstat(descriptor), offset, head)
 
 
 def holds(descriptor: int, position: Position, size: int) -> bool:
@@ -55,7 +56,7 @@ def mark_rotated(path: Path, offset: int) -> dict[str, Any]:
         OSError: it is gone.
     """
     with _opened(path) as file:
-        return _mark(path.stat(), offset, file.read(min(offset, _HEAD_BYTES)))
+        return _mark(path.stat(), offset, file.read(min(offset, HEAD_BYTES)))
 
 
 def read_rotated(path: Path, offset: int, chunk: int) -> Iterator[bytes]:
