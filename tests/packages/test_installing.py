@@ -22,7 +22,7 @@ VENV = "/srv/api/.venv"
         "/srv/api/.venv/bin/python3 -m pip -q --disable-pip-version-check uninstall -y slowapi",
         ".venv/bin/python -m pip install -r requirements.txt",
         "/srv/api/.venv/bin/python /tmp/pip-standalone/__env_pip__.zip/pip install flit_core",
-        "/root/.local/bin/uv sync --frozen",
+        "/opt/uv/bin/uv sync --frozen",
         "uv pip install -e .",
         "/opt/poetry/bin/python /usr/local/bin/poetry install --no-root",
     ],
