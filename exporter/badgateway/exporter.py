@@ -307,6 +307,7 @@ class Exporter:
     async def _diagnose(self) -> None:
         await self._discovered.wait()
         while True:
+            self.streams.tell_hung()
             with self.supervisor.timed("diagnosis"):
                 self.conclusions.draw(self._surroundings())
             await asyncio.sleep(DIAGNOSE_SECONDS)

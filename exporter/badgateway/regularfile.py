@@ -38,6 +38,14 @@ def read(path: Path, limit: int, devices: bool = False) -> tuple[bytes, os.stat_
         os.close(descriptor)
 
 
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """Return what of a file's state differs once the file does."""
+    return (
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
+        status.st_mode, status.st_uid, status.st_gid,
+    )  # fmt: skip
+
+
 def _size(limit: int) -> str:
     mebibytes, rest = divmod(limit, 1024 * 1024)
     return f"{limit // 1024} KiB" if rest else f"{mebibytes} MiB"

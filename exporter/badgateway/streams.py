@@ -111,14 +111,18 @@ class Streams:
     def statuses(self) -> dict[str, Status]:
         """Source → what is known of it."""
         found = {name: source.now() for name, source in self._sources.items()}
-        hung = {name for name, status in found.items() if status is not self._sources[name].status}
+        return found | {name: Status(False, why) for name, why in self._unread.items()}
+
+    def tell_hung(self) -> None:
+        """Log which sources have begun to hang, and which hang no more."""
+        now = {name: source.now() for name, source in self._sources.items()}
+        hung = {name for name, status in now.items() if status is not self._sources[name].status}
         for name in sorted(hung - self._hung):
-            log.warning("%s: %s", name, found[name].problem)
+            log.warning("%s: %s", name, now[name].problem)
         for name in sorted(self._hung - hung):
-            if name in found:
+            if name in now:
                 log.info("%s: is read again", name)
         self._hung = hung
-        return found | {name: Status(False, why) for name, why in self._unread.items()}
 
     def stop(self) -> None:
         """End all sources."""

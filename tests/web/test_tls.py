@@ -119,14 +119,19 @@ def test_a_version_is_the_least(site: Site) -> None:
         assert talking.version() == "TLSv1.3"
 
 
+def chosen(site: Site, client: ssl.SSLContext) -> str:
+    """Return the cipher suite a handshake ends with."""
+    with site.served.tls(client) as talking:
+        cipher = talking.cipher()
+    assert cipher is not None
+    return cipher[0]
+
+
 def test_the_ciphers_are_those_listed_in_the_servers_order(site: Site) -> None:
     site.use("tls_some_ciphers")
     client = site.client()
     client.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256")
-    with site.served.tls(client) as talking:
-        cipher = talking.cipher()
-    assert cipher is not None
-    assert cipher[0] == "ECDHE-RSA-AES128-GCM-SHA256"
+    assert chosen(site, client) == "ECDHE-RSA-AES128-GCM-SHA256"
     client.set_ciphers("ECDHE-RSA-AES256-SHA")
     assert refused(site, client)
 
@@ -135,10 +140,7 @@ def test_the_client_chooses_where_the_server_does_not(site: Site) -> None:
     site.use("tls_some_ciphers_no_order")
     client = site.client()
     client.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384")
-    with site.served.tls(client) as talking:
-        cipher = talking.cipher()
-    assert cipher is not None
-    assert cipher[0] == "ECDHE-RSA-AES128-GCM-SHA256"
+    assert chosen(site, client) == "ECDHE-RSA-AES128-GCM-SHA256"
 
 
 def test_only_suites_of_tls_13_leave_only_tls_13(site: Site) -> None:

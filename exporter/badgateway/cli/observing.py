@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import time
 from collections.abc import Iterable
@@ -15,11 +13,11 @@ import psutil
 from badgateway import config as settings
 from badgateway.cli.diagnose import ask
 from badgateway.cli.place import exporters_token
-from badgateway.collectors.service_tracker import ServiceState
 from badgateway.collectors.targets import probe_targets
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.exporter import Exporter
 from badgateway.packages.findings import Report
+from badgateway.packages.watch import newest, watched
 from badgateway.redaction import redacted
 from badgateway.verification import Observation, Shot, Verification, obstacles
 from badgateway.web.answers import Answer, BackendAnswer, Conclusion, answer
@@ -119,7 +117,7 @@ class Local:
 
     def _shots(self, evidence: Evidence) -> tuple[Shot, ...]:
         states = self._exporter.probes.states
-        asleep = _asleep(evidence.service)
+        asleep = evidence.service is not None and evidence.service.asleep
         shots = []
         for target in probe_targets(self._exporter.config, self._exporter.paths):
             if target.backend != evidence.backend.name or (asleep and target.vantage == "origin"):
@@ -180,16 +178,10 @@ class Remote:
 
 def code_changed(report: Report | None) -> float:
     """Return when the project's own modules last changed, 0 where that is not known."""
-    if report is None or not report.project:
+    if report is None:
         return 0.0
-    virtualenv = f"{report.virtualenv}/" if report.virtualenv else "\0"
-    newest = 0.0
-    for path in report.watch:
-        own = path.startswith(f"{report.project}/") and not path.startswith(virtualenv)
-        if own and path.endswith(".py"):
-            with contextlib.suppress(OSError):
-                newest = max(newest, os.stat(path).st_mtime)
-    return newest
+    modules = (path for path in watched(report, "code") if path.endswith(".py"))
+    return newest(modules) or 0.0
 
 
 def loaded(evidence: Evidence) -> float:
@@ -216,10 +208,6 @@ def loaded(evidence: Evidence) -> float:
 
 def _words(process: psutil.Process) -> str:
     return " ".join(process.cmdline())
-
-
-def _asleep(service: ServiceState | None) -> bool:
-    return service is not None and service.triggered_by_socket and service.active != "active"
 
 
 def _of(found: Answer | None, backend: str) -> BackendAnswer | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from badgateway.blocking import Blocking
 from badgateway.packages.findings import Finding, Report, Target
 from badgateway.packages.installing import installing
 from badgateway.packages.scan import scan
-from badgateway.packages.watch import fingerprint
+from badgateway.packages.watch import fingerprint, newest, watched
 from badgateway.topology.backends import Backend
 
 LOOK_SECONDS: Final = 1.0
@@ -278,20 +277,8 @@ def _learnt(project: _Project) -> dict[str, Any]:
 
 def _deployed(report: Report) -> dict[str, float]:
     """Newest change below the project and below its virtualenv."""
-    newest: dict[str, float] = {}
-    for path in report.watch:
-        if report.virtualenv and path.startswith(report.virtualenv + "/"):
-            kind = "packages"
-        elif report.project and path.startswith(report.project + "/"):
-            kind = "code"
-        else:
-            continue
-        try:
-            changed = os.stat(path).st_mtime
-        except OSError:
-            continue
-        newest[kind] = max(changed, newest.get(kind, 0.0))
-    return newest
+    found = {kind: newest(watched(report, kind)) for kind in ("packages", "code")}
+    return {kind: changed for kind, changed in found.items() if changed is not None}
 
 
 def _identity(finding: Finding) -> str:

@@ -68,6 +68,11 @@ class ServiceState:
         """Not running, whatever for."""
         return self.active in ("failed", "inactive", "not_found") or self.sub == "auto-restart"
 
+    @property
+    def asleep(self) -> bool:
+        """Not running, and a socket would wake it: asking it directly would do that."""
+        return self.triggered_by_socket and self.active != "active"
+
 
 @dataclass(slots=True)
 class Known:

@@ -156,10 +156,9 @@ class Services:
         return {name: unit.tracker.state for name, unit in self._units.items()}
 
     def asleep(self, backends: Iterable[Backend]) -> set[str]:
-        """Return the backends that a socket would wake: asking them directly would do that."""
-        found = [(backend.name, self._units.get(backend.unit)) for backend in backends]
-        states = [(name, unit.tracker.state) for name, unit in found if unit is not None]
-        return {name for name, s in states if s.triggered_by_socket and s.active != "active"}
+        """Return the backends that a socket would wake."""
+        states = self.states()
+        return {b.name for b in backends if b.unit in states and states[b.unit].asleep}
 
     def down_since(self) -> float | None:
         """Return the earliest start of a unit that is down: its last words explain it."""

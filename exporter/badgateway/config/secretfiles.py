@@ -36,7 +36,7 @@ def read(path: Path, before: Kept | None = None) -> Kept:
         SecretError: it cannot be read, is empty, or is nothing that a header can hold.
     """
     try:
-        if before is not None and _stamp(os.stat(path)) == before.stamp:
+        if before is not None and regularfile.stamp(os.stat(path)) == before.stamp:
             return before
         data, status = regularfile.read(path, SIZE_LIMIT)
     except OSError as error:
@@ -49,11 +49,4 @@ def read(path: Path, before: Kept | None = None) -> Kept:
         raise SecretError(f"{path}: is empty")
     if CONTROL.search(text):
         raise SecretError(f"{path}: holds more than one line, or a control character")
-    return Kept(Secret(text), _stamp(status))
-
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
-        status.st_mode, status.st_uid, status.st_gid,
-    )  # fmt: skip
+    return Kept(Secret(text), regularfile.stamp(status))

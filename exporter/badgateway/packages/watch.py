@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from badgateway.packages import files
 from badgateway.packages.closure import Closure
 from badgateway.packages.declared import Declaration
-from badgateway.packages.findings import Target
+from badgateway.packages.findings import Report, Target
 from badgateway.packages.sitepaths import SitePaths
 from badgateway.packages.virtualenv import Environment
 
@@ -83,3 +83,31 @@ def _module_names(directory: str) -> bytes:
     except (OSError, ValueError) as error:
         return str(getattr(error, "errno", 0)).encode()
     return "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
+
+
+def watched(report: Report, kind: str) -> Iterator[str]:
+    """Yield the paths that a report rests on of one kind: ``packages``, or the project's ``code``.
+
+    A virtualenv inside its project is packages.
+    """
+    for path in report.watch:
+        if report.virtualenv and path.startswith(report.virtualenv + "/"):
+            found = "packages"
+        elif report.project and path.startswith(report.project + "/"):
+            found = "code"
+        else:
+            continue
+        if found == kind:
+            yield path
+
+
+def newest(paths: Iterable[str]) -> float | None:
+    """Return when the last change of these was, None where none of them can be seen. May block."""
+    last: float | None = None
+    for path in paths:
+        try:
+            changed = os.stat(path).st_mtime
+        except OSError:
+            continue
+        last = changed if last is None else max(last, changed)
+    return last

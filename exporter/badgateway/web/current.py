@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from badgateway import regularfile
 from badgateway.blocking import Blocking
 from badgateway.web import tls, webconfig
 from badgateway.web.weboptions import Tls, WebConfig, WebConfigError
@@ -186,6 +187,5 @@ def _fingerprint(paths: Iterable[Path]) -> _Fingerprint | None:
             continue
         if abs(now - max(status.st_ctime, status.st_mtime)) < _SETTLE_SECONDS:
             return None
-        found += (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        found.append(status.st_ctime_ns)
+        found.append(regularfile.stamp(status))
     return tuple(found)
