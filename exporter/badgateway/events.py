@@ -7,7 +7,7 @@ which the thing happened, never the time at which it was read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,8 +44,17 @@ class Line:
 class UpstreamFailure:
     """An attempt at an upstream failed.
 
-    ``reason`` is one of ``vocabulary.UPSTREAM_FAILURE_REASONS``; ``status`` what the client got.
-    ``identity`` is the same wherever the proxy wrote this down, and empty when nothing is.
+    Attributes:
+        reason: one of ``vocabulary.UPSTREAM_FAILURE_REASONS``.
+        status: what the client got, where the line tells; None where another line does.
+        site: host name or server name the request was for.
+        upstream: the address tried, ``host:port`` or ``unix:/path``, or a group's name.
+        detail: the proxy's own words, cut; for people.
+        probe: the token of the probe that asked, if one did.
+        identity: the same wherever the proxy wrote down this very line; empty when nothing is.
+        marks: names of the request, the same in every line about it: ``conn:12`` for a
+            connection's number, ``line:CLIENT METHOD URI`` for what was asked; empty when the line
+            names none.
     """
 
     at: float
@@ -56,11 +65,24 @@ class UpstreamFailure:
     detail: str = ""
     probe: str | None = None
     identity: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The proxy answered a client."""
+    """The proxy answered a client.
+
+    Attributes:
+        status: HTTP status; 9 is nginx' own for an answer that was no HTTP.
+        origin: who made a 5xx (``vocabulary.ERROR_ORIGINS``), where the line tells.
+        duration: seconds the upstream took to answer, where the line tells.
+        upstream: the address that answered, or was tried last.
+        attempts: the attempts at upstreams that failed before, where this line tells of them.
+        tells: whether the line says what happened at the upstreams; otherwise the error log does.
+        spent: seconds from the request to this line, where known: since when other lines may be
+            about the same request.
+        marks: as of ``UpstreamFailure``.
+    """
 
     at: float
     status: int
@@ -70,6 +92,10 @@ class Response:
     upstream: str | None = None
     probe: str | None = None
     identity: str = ""
+    attempts: tuple[UpstreamFailure, ...] = ()
+    tells: bool = False
+    spent: float | None = None
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +106,42 @@ class ClientAbort:
     site: str | None
     probe: str | None = None
     identity: str = ""
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOrigin:
+    """An error log says who made the answer to a request, in a line about no failed attempt.
+
+    Attributes:
+        origin: ``proxy`` when the proxy refused it, as by a limit; ``application`` when the
+            application complained of its own.
+        marks: as of ``UpstreamFailure``.
+    """
+
+    at: float
+    origin: str
+    site: str | None
+    detail: str = ""
+    identity: str = ""
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What many lines told at once, none of which needs a look of its own.
+
+    Attributes:
+        answers: (site, upstream, status) → number of responses, all below 499.
+        durations: (site, upstream) → seconds the upstream took, one for each response that tells.
+        rest: the lines that do need one, without their ends; any that are odd are among them.
+        lines: how many lines ``answers`` stands for.
+    """
+
+    answers: Mapping[tuple[str | None, str | None, int], int]
+    durations: Mapping[tuple[str | None, str | None], Sequence[float]]
+    rest: tuple[bytes, ...]
+    lines: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +201,14 @@ class ServerReady:
 
 
 Event: TypeAlias = (
-    UpstreamFailure | Response | ClientAbort | BootFailure | WorkerEnd | ServerEnd | ServerReady
+    UpstreamFailure
+    | Response
+    | ClientAbort
+    | AnswerOrigin
+    | BootFailure
+    | WorkerEnd
+    | ServerEnd
+    | ServerReady
 )
 
 
@@ -154,6 +223,10 @@ class Batch:
         position: the source's own, saved together with the counters; None for evidence.
         gap: why lines may have been lost before this batch; empty when none were.
         fresh: True when the source begins to read anew: streams start over.
+        data: lines of one stream as they stand in its file, each with its end except perhaps the
+            last; ``lines`` is empty then.
+        at: when ``data`` was read.
+        unit: the stream ``data`` is of, as ``Line.unit``.
     """
 
     source: str
@@ -162,3 +235,15 @@ class Batch:
     position: Mapping[str, object] | None
     gap: str = ""
     fresh: bool = False
+    data: bytes = b""
+    at: float = 0.0
+    unit: str | None = None
+
+
+def lines_of(batch: Batch) -> Iterator[Line]:
+    """Yield a batch's lines, however they were delivered; empty ones of a file are none."""
+    yield from batch.lines
+    for raw in batch.data.split(b"\n"):
+        if raw:
+            text = raw[:LINE_LIMIT].decode("utf-8", "replace").rstrip("\r")
+            yield Line(batch.at, text, batch.source, batch.unit)

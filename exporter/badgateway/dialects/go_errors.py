@@ -29,6 +29,9 @@ _ERRNO: Final = (
     ("connection reset by peer", "reset"),
 )
 
+# Caddy 1's proxy
+_NO_UPSTREAM: Final = ("no hosts available upstream", "unreachable backend")
+
 _DIAL = re.compile(r"\bdial (?:tcp[46]?|unix|udp[46]?) ?(\S*?)(?:->(\S+?))?: ")
 _PEER = re.compile(r"\b(?:read|write) (?:tcp[46]?|unix) \S+?->(\S+?): ")
 _UPLOAD_CUT = re.compile(r"^readfrom tcp \S+: unexpected EOF$")
@@ -41,7 +44,7 @@ def reason(message: str) -> str:
         A value of ``vocabulary.UPSTREAM_FAILURE_REASONS``, or ``CLIENT_ABORT`` when it was the
         client that went away.
     """
-    if "no upstreams available" in message:
+    if message.startswith(_NO_UPSTREAM) or "no upstreams available" in message:
         return "no_live_upstream"
     if (
         "context canceled" in message

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from badgateway.dialects import systemd
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Collector, Traceback
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
+from badgateway.redaction import redacted
 
 _PREFIX: Final = re.compile(
     r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-]\d{4})?\] \[(\d+)\] \[([A-Z]+)\] (.*)$", re.S
@@ -29,6 +30,7 @@ _EXITING: Final = re.compile(r"^Worker exiting \(pid: (\d+)\)")
 _HALTED: Final = re.compile(r"HaltServer: <HaltServer '([^']+)' (\d+)>")
 _SIGNAL: Final = re.compile(r"^Handling signal: (\w+)")
 _ATTRIBUTE: Final = re.compile(r"^Failed to find attribute '[^']{1,100}' in '[^']{1,100}'")
+_SHUT: Final = "Shutting down: Master"
 _USAGE: Final = re.compile(r"^gunicorn(?:\.py)?: error: (.{1,200})")
 
 _PHASES: Final = {
@@ -58,6 +60,7 @@ class Reader:
     """Reads gunicorn's lines."""
 
     NAME: ClassVar[str] = "gunicorn"
+    SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(f"{_PREFIX.pattern}|{_USAGE.pattern}", re.S)
 
     def __init__(self) -> None:
         self._processes: OrderedDict[tuple[str | None, int | None], _Process] = OrderedDict()
@@ -65,6 +68,7 @@ class Reader:
         self._phase: str | None = None
         self._last_words: dict[str | None, tuple[str, str]] = {}
         self._writer: int | None = None
+        self._over = False
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of gunicorn, of its application or of systemd tells."""
@@ -109,12 +113,19 @@ class Reader:
             self._phase = _PHASES.get(signal[1])
             if self._phase == "stop":
                 self._say(line, "stop", text)
+        elif text.startswith("Starting gunicorn "):
+            self._over, self._phase = False, None
         elif text.startswith(("Reason: ", "Worker failed to boot", "App failed")):
             self._say(line, "boot_failure", text)
+            return self._unsupervised(line, "boot_failure", text)
+        elif text.startswith(_SHUT) and self._phase == "stop":
+            return self._unsupervised(line, "stop", text)
         elif text.startswith(_BIND_FAILURES) or (
             text.startswith("connection to (") and "failed" in text
         ):
             self._say(line, "bind_failure", text)
+            if text.startswith("Can't connect to "):
+                return self._unsupervised(line, "bind_failure", text)
         return ()
 
     def _worker_said(self, line: Line, pid: int, process: _Process, text: str) -> tuple[Event, ...]:
@@ -148,9 +159,13 @@ class Reader:
         process = self._process(line, writer)
         if halted := _HALTED.search(line.text):
             self._say(line, "boot_failure", halted[1])
+            if line.text.startswith(("gunicorn.errors.HaltServer: ", "HaltServer: ")):
+                process.traceback.feed(line.text)
+                return self._unsupervised(line, "boot_failure", halted[1])
         if usage := _USAGE.match(line.text):
             self._say(line, "usage", usage[1])
-            return ()
+            self._over = False
+            return self._unsupervised(line, "usage", usage[1])
         collected = process.traceback.feed(line.text)
         if isinstance(collected, Traceback):
             booting = process.failing or collected.passed_through("/gunicorn/util.py")
@@ -198,6 +213,13 @@ class Reader:
         words, detail = self._last_words.pop(line.invocation, (None, ""))
         reason = systemd.server_end_reason(end, words)
         return (ServerEnd(line.at, self.NAME, reason, None, detail),)
+
+    def _unsupervised(self, line: Line, reason: str, text: str) -> tuple[Event, ...]:
+        """Tell a server's end by its own words, where no manager's lines will tell of it."""
+        if line.pid is not None or self._over:
+            return ()
+        self._over = True
+        return (ServerEnd(line.at, self.NAME, reason, self._writer, redacted(text)[:MESSAGE_KEPT]),)
 
     def _killed(self, signal: str) -> str:
         """Why a worker was killed by a signal, or by ``code N`` with a core dump."""

@@ -29,6 +29,9 @@ _TERMINATED: Final = re.compile(r"^Terminated child process \[(\d+)\]")
 _NO_APPLICATION: Final = re.compile(
     r'^Error loading ASGI app\. (?:Could not import module "([^"]{1,200})"|(Attribute .{1,200}))'
 )
+_STOPPED: Final = re.compile(r"^(?:Finished server|Stopping parent) process \[(\d+)\]")
+_USAGE: Final = re.compile(r"^Usage: (?:python\S* -m )?uvicorn ")
+_REFUSED: Final = re.compile(r"^Error: (.{1,200})")
 _SPAWNED: Final = re.compile(r"^Process SpawnProcess-\d+:$")
 _IN_USE: Final = re.compile(r"^\[Errno (\d+)\] ")
 
@@ -59,6 +62,11 @@ class Reader:
     """Reads uvicorn's lines."""
 
     NAME: ClassVar[str] = "uvicorn"
+    SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(
+        r"^(?:INFO: {5}|DEBUG: {4}|ERROR: {4}|WARNING: {2}|CRITICAL: )\S"
+        r"|^(?:INFO|ERROR): +(?:Started (?:server|parent) process \[|Error loading ASGI app\. "
+        r"|Application startup (?:complete|failed)|Child process \[)"
+    )
 
     def __init__(self) -> None:
         self._writers: OrderedDict[tuple[str | None, int | None], _Writer] = OrderedDict()
@@ -95,7 +103,7 @@ class Reader:
             return ()
         message = _LEVEL.match(text)
         if not message:
-            return None
+            return self._usage(line, writer, text)
         return self._said(line, writer, message[1])
 
     def _said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
@@ -120,27 +128,50 @@ class Reader:
         if (errno := _IN_USE.match(text)) and not writer.bound:
             # it binds after the application has loaded, and says that it runs after that
             writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
-            return ()
+            return self._unsupervised(line, "bind_failure", None, writer.detail)
         if writer.serving and line.pid is not None:
             return ()  # an application that serves prints what it likes
         if missing := _NO_APPLICATION.match(text):
             return self._boot_failure(line, writer, "ImportError", missing[0], missing[1])
         if text.startswith("Application startup failed"):
             return self._lifespan_failed(line, writer, text)
-        if text.startswith("Finished server process") and line.pid is None:
+        if (stopped := _STOPPED.match(text)) and line.pid is None:
             writer.serving = False  # what follows in the file is another process
+            parent = text.startswith("Stopping")
+            words = writer.last_words
+            if parent and words in ("worker_lost", "boot_failure"):
+                return self._unsupervised(line, words, int(stopped[1]), writer.detail)
+            if words in ("stop", "max_requests") and (parent or not self._has_parent(line)):
+                return self._unsupervised(line, "stop", int(stopped[1]), "")
+            return ()
         if _ERROR.match(line.text):
             writer.said = redacted(text)[:MESSAGE_KEPT]
         return self._parent_said(line, writer, text)
+
+    def _usage(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...] | None:
+        """What is printed about a command line that is refused; it names no level."""
+        if _USAGE.match(text):
+            writer.last_words = "usage"
+            return ()
+        if writer.last_words == "usage" and (refused := _REFUSED.match(text)):
+            return self._unsupervised(line, "usage", None, refused[1])
+        return None
+
+    def _unsupervised(
+        self, line: Line, reason: str, pid: int | None, detail: str
+    ) -> tuple[Event, ...]:
+        """Tell a server's end by its own words, where no manager's lines will tell of it."""
+        if line.pid is not None:
+            return ()
+        return (ServerEnd(line.at, self.NAME, reason, pid, redacted(detail)[:MESSAGE_KEPT]),)
 
     def _parent_said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
         if died := _DIED.match(text):
             return self._worker_ended(line, int(died[1]), None)
         if failed := _NOT_STARTED.match(text):
-            told = writer.last_words == "boot_failure" and line.pid is None
-            writer.last_words = "worker_lost"
-            if told:
+            if writer.last_words == "boot_failure" and line.pid is None:
                 return ()  # its own words stand in the same file, and were counted
+            writer.last_words = "worker_lost"
             return self._worker_ended(line, int(failed[1]), "boot_failure")
         if terminated := _TERMINATED.match(text):
             reason = "reload" if self._reloading else "stop"

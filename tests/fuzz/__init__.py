@@ -1,0 +1,1 @@
+"""Dialects fed with bytes that a coverage-guided fuzzer makes up."""
