@@ -43,6 +43,7 @@ def test_a_source_whose_thread_hangs_is_down_until_it_goes_on(
             await asyncio.sleep(1.0)
             assert source.now().up is True  # silence of the log is none of the disk
             hung.set()
+            path.write_bytes(b"written\n")
             await until(source, False)
             assert source.now().problem.startswith("reading has hung for ")
             hung.clear()

@@ -14,7 +14,8 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,7 @@ STALE_SECONDS = 60.0
 log = logging.getLogger("badgateway.sources")
 
 Position = Mapping[str, Any]
-Deliver = Callable[[Batch], None]
+Deliver = Callable[[Batch], Awaitable[None] | None]
 
 
 @dataclass(slots=True)
@@ -94,17 +95,29 @@ class ThreadedSource(ABC):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._accept: Deliver | None = None
         self._alive = time.monotonic()
+        self._idle = False
 
     def now(self) -> Status:
         """What is known of it at this moment: its own word, unless it hangs."""
         silent = time.monotonic() - self._alive
-        if self._thread is None or silent < HUNG_SECONDS or self.status.up is False:
+        working = self._thread is not None and not self._idle
+        if not working or silent < HUNG_SECONDS or self.status.up is False:
             return self.status
         return replace(self.status, up=False, problem=f"reading has hung for {silent:.0f} s")
 
     def alive(self) -> None:
         """Note that the thread goes on; called by it at least every few seconds."""
         self._alive = time.monotonic()
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """Mark a time in which the thread only waits: that is no hanging."""
+        self._idle = True
+        try:
+            yield
+        finally:
+            self.alive()
+            self._idle = False
 
     def start(
         self, loop: asyncio.AbstractEventLoop, accept: Deliver, position: Position | None
@@ -113,7 +126,7 @@ class ThreadedSource(ABC):
 
         Args:
             loop: the loop in which ``accept`` is called.
-            accept: takes each batch; counting must be done when it returns.
+            accept: takes each batch; counting must be done when it, or what it returns, ends.
             position: where the last checkpoint stood, or None for a first start.
         """
         self._loop, self._accept, self._position = loop, accept, position
@@ -137,7 +150,9 @@ class ThreadedSource(ABC):
         assert accept is not None
 
         async def hand_over() -> None:
-            accept(batch)
+            counting = accept(batch)
+            if counting is not None:
+                await counting
 
         if self.stopping.is_set() or loop.is_closed():
             raise Stopped

@@ -1,125 +1,229 @@
 """Finding a log file again after it was rotated: renamed, copied, compressed.
 
-Names as logrotate makes them (``access.log.1``, ``access.log-20261121.gz``) and as Caddy does
-(``access-2026-11-21T16-58-50.123.log.gz``).
+Names as logrotate makes them (``access.log.1``, ``access.log-20261121.gz``, ``access.1.log``), as
+Caddy does (``access-2026-11-21T16-58-50.123.log.gz``, since 2.11 ``….123-size.log.gz``), and as
+they follow each other behind a symbolic link (``access-2026-11-21.log``).
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
-import hashlib
+import lzma
 import os
 import re
-import time
+import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-from badgateway.sources import Position
+from badgateway.sources.openlog import SAMPLE_BYTES, OpenLog, fits
 
-HEAD_BYTES: Final = 256
-_ROTATED: Final = re.compile(r"[.-]\d[\d.T:-]*(?:\.gz)?")
-_ROTATED_BEFORE_SUFFIX: Final = r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}"
+COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".Z")
+"""Endings of compressed files; what Python's own library does not read is not read."""
 
-
-def mark(descriptor: int, offset: int, head: bytes | None = None) -> dict[str, Any]:
-    """Return the position at ``offset`` of an open file; ``head`` is its beginning, if known."""
-    if head is None:
-        head = os.pread(descriptor, min(offset, HEAD_BYTES), 0)
-    return _mark(os.fstat(descriptor), offset, head)
-
-
-def holds(descriptor: int, position: Position, size: int) -> bool:
-    """Tell whether an open file is the one a position was taken in, and still holds it."""
-    return (
-        os.fstat(descriptor).st_ino == position.get("inode")
-        and size >= int(position["offset"])
-        and _hash(os.pread(descriptor, int(position.get("length", 0)), 0)) == position.get("head")
-    )
+_OPENERS: Final[Mapping[str, Callable[..., Any]]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+DAMAGED: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_STEP: Final = 1024 * 1024
+_DIRECTORIES: Final = 100
+_DATE_DIGITS: Final = 6
+_ENDING: Final = r"(?:\.(?:gz|bz2|xz|zst|Z))?"
+_TIME: Final = r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?:-(?:size|time))?"
+_AFTER_NAME: Final = rf"(?:{_TIME}|[._-]\d[\dT._:-]*){_ENDING}"
+_BEFORE_SUFFIX: Final = rf"(?:{_TIME}|\.\d{{1,4}}|-\d{{8}}(?:-\d+)?)"
 
 
-def rotated(path: Path, position: Position) -> list[Path]:
-    """Return the file a position was taken in and those rotated after it, oldest first.
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A file that had a log's name before.
 
-    Empty when it is not found. The file that has the name now is not among them.
+    Attributes:
+        path: where it is now.
+        changed: when it was written last, seconds since the epoch.
+        inode: its inode; a compressed or copied one has another than the file it was made of.
+        number: the number at the end of its name, higher for older files, as logrotate counts.
+        dated: whether its name bears a date.
     """
-    siblings = [sibling for _, sibling in sorted(_siblings(path))]
-    found = next((n for n, sibling in enumerate(siblings) if _is(sibling, position)), None)
-    return [] if found is None else siblings[found:]
+
+    path: Path
+    changed: float
+    inode: int
+    number: int | None
+    dated: bool
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it must be unpacked."""
+        return self.path.suffix in COMPRESSED
 
 
-def mark_rotated(path: Path, offset: int) -> dict[str, Any]:
-    """Return the position at ``offset`` of a rotated file.
+def siblings(path: Path) -> list[Rotated]:
+    """Return the files a log was rotated to, oldest first; never raises.
 
-    Raises:
-        OSError: it is gone.
+    Of a file that is there both plain and compressed, the plain one: the other may be unfinished.
     """
-    with _opened(path) as file:
-        return _mark(path.stat(), offset, file.read(min(offset, HEAD_BYTES)))
-
-
-def read_rotated(path: Path, offset: int, chunk: int) -> Iterator[bytes]:
-    """Yield what a rotated file holds from ``offset`` on; a damaged one ends early."""
+    found: dict[Path, Rotated] = {}
+    patterns = [(path, _pattern(path))]
     try:
-        with _opened(path) as file:
-            file.seek(offset)
-            while data := file.read(chunk):
-                yield data
-    except (OSError, EOFError, zlib.error):
-        return
+        if path.is_symlink():
+            target = path.resolve()
+            patterns += [(target, _pattern(target)), (target, _generations(target))]
+    except (OSError, RuntimeError):
+        pass  # it leads nowhere, or in a circle
+    for place, pattern in patterns:
+        for name in _names(place.parent):
+            if pattern.fullmatch(name) and name != place.name:
+                sibling = _sibling(place.parent / name)
+                if sibling is not None:
+                    found[sibling.path] = sibling
+    kept = [s for s in found.values() if not (s.is_compressed and s.path.with_suffix("") in found)]
+    if all(sibling.number is not None for sibling in kept):
+        return sorted(kept, key=lambda sibling: -(sibling.number or 0))
+    if all(sibling.dated for sibling in kept):
+        return sorted(kept, key=lambda sibling: _plain(sibling.path.name))
+    return sorted(kept, key=lambda sibling: (sibling.changed, -(sibling.number or 0)))
 
 
-def _mark(status: os.stat_result, offset: int, head: bytes) -> dict[str, Any]:
-    return {
-        "device": status.st_dev,
-        "inode": status.st_ino,
-        "offset": offset,
-        "length": len(head),
-        "head": _hash(head),
-        "at": time.time(),
-    }
+def elsewhere(path: Path) -> Iterator[list[Rotated]]:
+    """Yield what a log may have been rotated to in directories beneath its own (``olddir``)."""
+    directory = path.parent
+    seen = 0
+    for name in _names(directory):
+        below = directory / name
+        if seen < _DIRECTORIES and below.is_dir() and not below.is_symlink():
+            seen += 1
+            moved = siblings(below / path.name)
+            if moved:
+                yield moved
 
 
-def _siblings(path: Path) -> Iterator[tuple[tuple[float, str], Path]]:
-    """Yield rotated files with what orders them: the time in the name, else that of the end."""
-    before = re.compile(
-        re.escape(path.stem) + _ROTATED_BEFORE_SUFFIX + re.escape(path.suffix) + r"(?:\.gz)?"
-    )
+def is_rotated_name(name: str, base: str) -> bool:
+    """Tell whether ``name`` is what a file named ``base`` is called once it was rotated."""
+    return _pattern(Path(base)).fullmatch(name) is not None
+
+
+def bases(name: str) -> Iterator[str]:
+    """Yield the names a file may have had before it was rotated to ``name``."""
+    name = _plain(name)
+    for at, character in enumerate(name):
+        if character in "._-" and at and name[at + 1 : at + 2].isdigit():
+            yield name[:at]
+            after = name.rfind(".")
+            if after > at and not name[after + 1 :].isdigit():
+                yield name[:at] + name[after:]
+
+
+def holds(rotated: Rotated, known: Mapping[str, Any], alive: Callable[[], None]) -> bool:
+    """Tell whether a rotated file is the one a position was taken in; ``alive`` is called often."""
+    offset = int(known["offset"])
     try:
-        names = os.listdir(path.parent)
-    except OSError:
-        return
-    for name in names:
-        sibling = path.parent / name
-        if before.fullmatch(name):
-            yield (0.0, name), sibling
-        elif name.startswith(path.name) and _ROTATED.fullmatch(name[len(path.name) :]):
+        if not offset:  # nothing was read of it: only its time tells, or its inode while it grows
+            if known.get("complete") or rotated.is_compressed:
+                return rotated.changed == known.get("changed")
+            return rotated.inode == known.get("inode")
+        if not rotated.is_compressed:
+            log = OpenLog.at(rotated.path)
             try:
-                yield (sibling.stat().st_mtime, name), sibling
-            except OSError:
-                continue
-
-
-def _is(path: Path, position: Position) -> bool:
-    """Tell whether a rotated file begins and ends as the one a position was taken in."""
-    length = int(position.get("length", 0))
-    try:
-        if not length:  # nothing was read of it: only the inode tells
-            return path.stat().st_ino == position.get("inode")
-        with _opened(path) as file:
-            if _hash(file.read(length)) != position.get("head"):
+                return log.continues(known)
+            finally:
+                log.close()
+        with opened(rotated.path) as file:
+            head = file.read(int(known.get("length", 0)))
+            if not fits({"head": known.get("head")}, head, b""):
                 return False
-            if path.suffix == ".gz":
-                return file.seek(int(position["offset"])) == int(position["offset"])
-            return path.stat().st_size >= int(position["offset"])
-    except (OSError, EOFError, zlib.error):
+            skip(file, offset - SAMPLE_BYTES - len(head), alive)
+            tail = head + file.read(min(offset - len(head), SAMPLE_BYTES))
+            if len(tail) < min(offset, len(head) + SAMPLE_BYTES):
+                return False
+            return fits(known, head, tail[-SAMPLE_BYTES:])
+    except DAMAGED:
         return False
 
 
-def _opened(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
+def opened(path: Path) -> BufferedIOBase:
+    """Open a rotated file, unpacked.
+
+    Raises:
+        OSError: it cannot be read, or not unpacked.
+    """
+    opener = _OPENERS.get(path.suffix)
+    if opener is None and path.suffix in COMPRESSED:
+        raise OSError(0, f"{path.suffix} files cannot be unpacked")
+    file: BufferedIOBase = open(path, "rb") if opener is None else opener(path, "rb")  # noqa: SIM115
+    return file
 
 
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+def skip(file: BufferedIOBase, length: int, alive: Callable[[], None]) -> None:
+    """Read over ``length`` bytes, in steps."""
+    while length > 0:
+        alive()
+        passed = len(file.read(min(length, _STEP)))
+        if not passed:
+            return
+        length -= passed
+
+
+def beginning(rotated: Rotated) -> bytes:
+    """Return the first ``SAMPLE_BYTES``; none when they cannot be read."""
+    try:
+        with opened(rotated.path) as file:
+            return file.read(SAMPLE_BYTES)
+    except DAMAGED:
+        return b""
+
+
+def is_as_long(rotated: Rotated, size: int) -> bool:
+    """Tell whether a file holds so many bytes, once unpacked; few enough to be read at once."""
+    try:
+        with opened(rotated.path) as file:
+            return len(file.read(size + 1)) == size
+    except DAMAGED:
+        return False
+
+
+def _pattern(path: Path) -> re.Pattern[str]:
+    """What a file of this name is called when it was rotated."""
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    inner = f"|{stem}{_BEFORE_SUFFIX}{suffix}{_ENDING}" if suffix else ""
+    return re.compile(f"(?:{re.escape(path.name)}{_AFTER_NAME}{inner})")
+
+
+def _generations(target: Path) -> re.Pattern[str]:
+    """What files are called that differ from this one only in the date in their name."""
+    parts = re.split(r"\d+", target.name)
+    if sum(map(str.isdigit, target.name)) < _DATE_DIGITS:
+        return re.compile(r"(?!)")
+    return re.compile(r"\d+".join(map(re.escape, parts)) + _ENDING)
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _sibling(path: Path) -> Rotated | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    plain = _plain(path.name)
+    number = re.search(r"\.(\d{1,4})(?:\.[a-z]+)?$", plain)
+    dated = number is None and sum(map(str.isdigit, plain)) >= _DATE_DIGITS
+    return Rotated(path, status.st_mtime, status.st_ino, int(number[1]) if number else None, dated)
+
+
+def _plain(name: str) -> str:
+    for ending in COMPRESSED:
+        name = name.removesuffix(ending)
+    return name

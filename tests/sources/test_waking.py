@@ -1,0 +1,65 @@
+"""A line is read soon after it is written, whether or not the kernel says so; silence is cheap."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from badgateway.events import Batch
+from badgateway.sources import waking
+from badgateway.sources.files import FileSource
+from tests.caddylog import append
+
+
+async def told(taken: list[Batch], line: bytes) -> float:
+    begun = time.monotonic()
+    while not any(line in batch.data for batch in taken):
+        assert time.monotonic() < begun + 5
+        await asyncio.sleep(0.01)
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize(("inotify", "within"), [(True, 0.5), (False, 1.0)])
+def test_a_line_is_read_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inotify: bool, within: float
+) -> None:
+    if not inotify:
+        monkeypatch.setattr(waking, "_shared", lambda: None)
+
+    async def run() -> None:
+        path, taken = tmp_path / "web.log", list[Batch]()
+        path.touch()
+        source = FileSource("web-log", path)
+        source.start(asyncio.get_running_loop(), taken.append, None)
+        try:
+            await asyncio.sleep(0.5)
+            append(path, b"one\n")
+            assert await told(taken, b"one\n") < within
+            path.rename(tmp_path / "web.log.1")
+            append(path, b"two\n")
+            assert await told(taken, b"two\n") < within
+        finally:
+            source.stop()
+
+    asyncio.run(run())
+
+
+def test_quiet_files_take_almost_no_time(tmp_path: Path) -> None:
+    async def run() -> float:
+        sources = [FileSource(f"{number}", tmp_path / f"{number}.log") for number in range(50)]
+        for number, source in enumerate(sources):
+            (tmp_path / f"{number}.log").touch()
+            source.start(asyncio.get_running_loop(), lambda batch: None, None)
+        try:
+            await asyncio.sleep(2)
+            before, begun = time.process_time(), time.monotonic()
+            await asyncio.sleep(6)
+            return (time.process_time() - before) / (time.monotonic() - begun)
+        finally:
+            for source in sources:
+                source.stop()
+
+    assert asyncio.run(run()) < 0.002  # 0.0005 when nobody else has the processor
