@@ -82,7 +82,7 @@ FAULTS = {
         "        authorization: {credentials_file: ''}", "        authorization: {}",
         "        authorization: Bearer x",
     ],
-    "    kind: caddy": ["    kind: nginx", "    kint: caddy", "    kind: [caddy]"],
+    "    kind: caddy": ["    kind: iis", "    kint: caddy", "    kind: [caddy]"],
     "    admin: http://localhost:2019": ["    admin: localhost", "    admin: http://a:b@c"],
     "    config: /etc/caddy/Caddyfile": ["    config: Caddyfile", "    configuration: /etc/c"],
 }  # fmt: skip

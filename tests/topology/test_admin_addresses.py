@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from badgateway.blocking import Blocking
-from badgateway.topology import proxies
+from badgateway.topology import caddy_asking
+from badgateway.topology.proxyplace import ProxyPlace
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,8 @@ from badgateway.topology import proxies
 def test_an_address_that_cannot_be_asked_is_told(tmp_path: Path, listen: str) -> None:
     file = tmp_path / "caddy.json"
     file.write_text(json.dumps({"admin": {"listen": listen}, "apps": {}}))
-    place = proxies.CaddyPlace("caddy", config=str(file))
-    found = asyncio.run(proxies.look(place, Blocking("reading")))
+    place = ProxyPlace("caddy", config=str(file))
+    found = asyncio.run(caddy_asking.look(place, Blocking("reading")))
     assert found.problems["caddy-config"] == ""
     assert listen in found.problems["caddy-admin"]
     assert "TaskGroup" not in found.problems["caddy-admin"]

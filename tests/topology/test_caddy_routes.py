@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badgateway.topology.backends import Backend, PathMap, join, same_address
-from badgateway.topology.caddy import Route, address, log_files, routes
+from badgateway.topology.backends import Backend, PathMap, Place, join, same_address
+from badgateway.topology.caddy import address, logs, routes
+from badgateway.topology.routes import Route
 from tests.lab.require import require
 
 CADDYFILE = """\
@@ -63,7 +64,7 @@ def test_every_route_of_a_real_configuration_is_found(document: dict[str, Any]) 
         ("*", "localhost:8003", False, False),
         ("*", "localhost:8004", False, False),
     }
-    assert log_files(document) == ("/var/log/caddy/caddy.json",)
+    assert [log.path for log in logs(document)] == ["/var/log/caddy/caddy.json"]
 
 
 @given(
@@ -84,7 +85,7 @@ def test_every_route_of_a_real_configuration_is_found(document: dict[str, Any]) 
 def test_no_document_breaks_it(document: object) -> None:
     if isinstance(document, dict):
         routes(document)
-        log_files(document)
+        logs(document)
 
 
 def test_a_configuration_that_contains_itself_ends() -> None:
@@ -155,12 +156,11 @@ def test_an_upstream_nobody_listens_at_is_a_backend_of_its_own() -> None:
 def test_a_host_a_client_made_up_never_becomes_a_label() -> None:
     found = path_map()
     assert found.behind("web", "evil.example", None) is None
-    backend, site, _ = found.behind("web", "evil.example", "127.0.0.1:8001") or (None, "", "")
-    assert backend is not None
-    assert (backend.name, site) == ("api", "one.test")
+    place = found.behind("web", "evil.example", "127.0.0.1:8001")
+    assert place is not None
+    assert (place.backend, place.site) == ("api", "one.test")
 
 
 def test_a_failure_without_an_upstream_is_the_sites(tmp_path: Path) -> None:
-    backend, site, upstream = path_map().behind("web", "one.test", None) or (None, "", "")
-    assert backend is not None
-    assert (backend.name, site, upstream) == ("api", "one.test", "127.0.0.1:8001")
+    place = path_map().behind("web", "one.test", None)
+    assert place == Place("api", "one.test", "127.0.0.1:8001")

@@ -102,7 +102,24 @@ def test_other_services_are_no_applications(command: str) -> None:
 
 def test_caddy_is_recognised_with_its_configuration() -> None:
     words = ["/usr/bin/caddy", "run", "--environ", "--config", "/etc/caddy/Caddyfile"]
-    found = units.caddy("caddy.service", {"ExecStart": [[words[0], words]]})
+    found = units.proxy("caddy.service", {"ExecStart": [[words[0], words]]})
     assert found is not None
-    assert (found.binary, found.config) == ("/usr/bin/caddy", "/etc/caddy/Caddyfile")
-    assert units.caddy("x.service", {"ExecStart": [["/bin/x", ["x", "run"]]]}) is None
+    assert (found.kind, found.binary, found.config) == (
+        "caddy", "/usr/bin/caddy", "/etc/caddy/Caddyfile",
+    )  # fmt: skip
+    assert units.proxy("x.service", {"ExecStart": [["/bin/x", ["x", "run"]]]}) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "prefix"),
+    [
+        ("-g daemon", "/etc/nginx/nginx.conf", ""),
+        ("-c /srv/nginx.conf", "/srv/nginx.conf", ""),
+        ("-p /srv/ -c web.conf", "/srv/web.conf", "/srv/"),
+    ],
+)
+def test_nginx_is_recognised_with_its_configuration(options: str, config: str, prefix: str) -> None:
+    words = ["/usr/sbin/nginx", *options.split()]
+    found = units.proxy("nginx.service", {"ExecStart": [[words[0], words]]})
+    assert found is not None
+    assert (found.kind, found.config, found.prefix) == ("nginx", config, prefix)

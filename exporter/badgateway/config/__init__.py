@@ -8,7 +8,7 @@ in ``Secret``, and never shown.
 from badgateway.config.probeschema import Authorization, BasicAuth, Expect, Probe
 from badgateway.config.problems import ConfigError, Place, Problem
 from badgateway.config.reading import load, parse
-from badgateway.config.schema import Backend, Config, Discovery, Log, Probes, Proxy
+from badgateway.config.schema import Backend, Config, Discovery, Log, Probes, Proxy, ProxyLog
 from badgateway.config.values import Duration, Secret, SecretFile, seconds
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Probes",
     "Problem",
     "Proxy",
+    "ProxyLog",
     "Secret",
     "SecretFile",
     "load",

@@ -16,9 +16,11 @@ from badgateway.config.tree import Item
 # PEP 685's names of extras
 _EXTRA: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 
+_Place = tuple[str | None, str | None]
+"""A log: its file, or the unit whose journal it is."""
 
 OTHER: Final = "other"
-"""The ``backend`` of what belongs to none (``topology.backends.UNKNOWN_SITE``)."""
+"""The ``backend`` of what belongs to none (``topology.backends.UNKNOWN``)."""
 PROBE_INTERVAL: Final = 0.1
 LOOK_INTERVAL: Final = 1.0
 """Least seconds between two probes of a URL, and two looks at the host: neither is to be a load."""
@@ -99,32 +101,39 @@ def _proxy(steps: Steps, proxy: Proxy) -> Iterator[Finding]:
     if problem:
         yield Finding(steps, ("admin",), problem)
     yield from _logs(steps, proxy.logs, proxy.unit)
+    for number, log in enumerate(proxy.logs):
+        here = (*steps, "logs", number)
+        if proxy.kind != "nginx" and (log.format or log.log_format):
+            key = "format" if log.format else "log_format"
+            yield Finding(here, (key,), "is for the logs of an nginx proxy")
+        elif log.log_format and log.format == "nginx-error":
+            yield Finding(here, ("log_format",), "is for access logs")
 
 
 def _shared_logs(config: Config) -> Iterator[Finding]:
     """A log has one reader: its lines do not say whose they are."""
     owners = [(("backends", n), b.unit, b.logs) for n, b in enumerate(config.backends)]
     owners += [(("proxies", n), p.unit, p.logs) for n, p in enumerate(config.proxies)]
-    first: dict[Log, tuple[str, int]] = {}
+    first: dict[_Place, tuple[str, int]] = {}
     for steps, unit, _ in owners:
         if unit is not None:
-            first.setdefault(Log(journal=unit), steps)
+            first.setdefault((None, unit), steps)
     for steps, _, logs in owners:
         for number, log in enumerate(logs):
-            found = first.setdefault(log, steps)
+            found = first.setdefault((log.file, log.journal), steps)
             if found != steps:
                 what = f"is read already: it is a log of {found[0]}[{found[1]}]"
                 yield Finding((*steps, "logs", number), (), what)
 
 
 def _logs(steps: Steps, logs: Iterable[Log], unit: str | None) -> Iterator[Finding]:
-    seen: set[Log] = set()
+    seen: set[_Place] = set()
     for number, log in enumerate(logs):
         here = (*steps, "logs", number)
         if (log.file is None) == (log.journal is None):
             yield Finding(here, (), "give either `file` or `journal`", ("file", "journal"))
-        elif log in seen:
+        elif (log.file, log.journal) in seen:
             yield Finding(here, (), "is given twice")
         elif unit is not None and log.journal == unit:
             yield Finding(here, ("journal",), "is read already: it is the unit's own journal")
-        seen.add(log)
+        seen.add((log.file, log.journal))

@@ -20,7 +20,11 @@ class Log(Base, frozen=True):
 
     file: Annotated[
         Absolute | None,
-        Meta(description="Path of a log file.", examples=["/var/log/archive/gunicorn.log"]),
+        Meta(
+            description="Path of a log file; `*`, `?` and `[…]` stand for several, also for those "
+            "that appear later.",
+            examples=["/var/log/archive/gunicorn.log"],
+        ),
     ] = None
     journal: Annotated[
         Unit | None,
@@ -30,6 +34,42 @@ class Log(Base, frozen=True):
             extra={"instead_of": "file"},
         ),
     ] = None
+
+
+class ProxyLog(Log, frozen=True):
+    """A log of a proxy."""
+
+    file: Annotated[
+        Absolute | None,
+        Meta(
+            description="Path of a log file, or a pattern, as of a backend.",
+            examples=["/var/log/nginx/*access.log"],
+        ),
+    ] = None
+    journal: Annotated[
+        Unit | None,
+        Meta(
+            description="Systemd unit whose journal is read.",
+            examples=["nginx-logger.service"],
+            extra={"instead_of": "file"},
+        ),
+    ] = None
+    format: Annotated[
+        Literal["nginx-error", "nginx-access"] | None,
+        Meta(
+            description="What an nginx log holds, where neither its configuration nor `error` in "
+            "its name tells.",
+            examples=["nginx-access"],
+        ),
+    ] = None
+    log_format: Annotated[
+        str,
+        Meta(
+            description="nginx' `log_format` of an access log, where its configuration cannot be "
+            "read; `combined` and JSON are recognised without.",
+            examples=["$host $status $upstream_response_time"],
+        ),
+    ] = ""
 
 
 class Probes(Base, frozen=True):
@@ -139,30 +179,33 @@ class Proxy(Base, frozen=True):
     """A reverse proxy. What is not given is discovered."""
 
     name: Annotated[Name, Meta(description="The `proxy` label.", examples=["caddy"])]
-    kind: Annotated[Literal["caddy"], Meta(description="Which program it is.", examples=["caddy"])]
+    kind: Annotated[
+        Literal["caddy", "nginx"],
+        Meta(description="Which program it is.", examples=["nginx"]),
+    ]
     unit: Annotated[
         Unit | None, Meta(description="Its systemd unit.", examples=["caddy.service"])
     ] = None
     admin: Annotated[
         str | None,
         Meta(
-            description='Its admin API, `http://host:port` or `unix:/path`; `""` means none.',
+            description='Caddy\'s admin API, `http://host:port` or `unix:/path`; `""` means none.',
             examples=["http://localhost:2019"],
         ),
     ] = None
     config: Annotated[
         Absolute | None,
         Meta(
-            description="Its configuration file: JSON if it is called so, else a Caddyfile.",
-            examples=["/etc/caddy/Caddyfile"],
+            description="Its configuration file. Caddy's is JSON if it is called so, else a "
+            "Caddyfile.",
+            examples=["/etc/nginx/nginx.conf"],
         ),
     ] = None
     logs: Annotated[
-        tuple[Log, ...],
+        tuple[ProxyLog, ...],
         Meta(
             description="Its logs, beside its unit's journal. A log has one reader: it stands once "
             "in a configuration.",
-            examples=[[{"file": "/var/log/caddy/access.json"}]],
         ),
     ] = ()
 

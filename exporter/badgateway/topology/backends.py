@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from badgateway.topology.caddy import Route
 from badgateway.topology.launch import Launch
+from badgateway.topology.routes import Route
 
-UNKNOWN_SITE: Final = "other"
+UNKNOWN: Final = "other"
 WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound
 
 
@@ -69,6 +69,22 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where something that a proxy told belongs.
+
+    Attributes:
+        backend: a backend's name; ``UNKNOWN`` when it may be one of several.
+        site: a site as the proxy's configuration writes it; ``UNKNOWN`` as above.
+        upstream: an address or group as the proxy's configuration writes it; ``unknown`` when
+            it may be one of several.
+    """
+
+    backend: str
+    site: str
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True)
 class PathMap:
     """All backends, and which of them an address or a site belongs to."""
 
@@ -78,18 +94,16 @@ class PathMap:
         """Return the backend of this name."""
         return next((backend for backend in self.backends if backend.name == name), None)
 
-    def behind(
-        self, proxy: str, site: str | None, upstream: str | None
-    ) -> tuple[Backend, str, str] | None:
-        """Return the backend that a proxy's event is about, with the labels of its path.
+    def behind(self, proxy: str, site: str | None, upstream: str | None) -> Place | None:
+        """Return where a proxy's event belongs.
 
         Args:
             proxy: the proxy's name.
             site: host name the client asked for; never used as a label unless it is configured.
-            upstream: address, where the event names one.
+            upstream: address or group, where the event names one.
 
         Returns:
-            (backend, site label, upstream label), or None when no route fits.
+            None when no route fits.
         """
         fitting = [
             (backend, path.route)
@@ -100,21 +114,35 @@ class PathMap:
         exact = [item for item in fitting if item[1].site == site]
         candidates = exact or fitting
         if upstream is not None:
-            named = [item for item in candidates if same_address(item[1].upstream, upstream)]
+            named = [item for item in candidates if _is_meant(item[1], upstream)]
             if not named:
                 named = [
                     (backend, path.route)
                     for backend in self.backends
                     for path in backend.paths
-                    if path.proxy == proxy and same_address(path.route.upstream, upstream)
+                    if path.proxy == proxy and _is_meant(path.route, upstream)
                 ]
             # a name leads to addresses that are written nowhere
             candidates = named or [i for i in candidates if resolves(i[1].upstream, upstream)]
         if not candidates:
             return None
-        backend, route = candidates[0]
-        upstreams = {item[1].upstream for item in candidates}
-        return backend, route.site, route.upstream if len(upstreams) == 1 else "unknown"
+        groups = (r.group if r.group == upstream else r.upstream for _, r in candidates)
+        return Place(
+            _only(backend.name for backend, _ in candidates),
+            _only(route.site for _, route in candidates),
+            _only(groups, "unknown"),
+        )
+
+
+def _only(found: Iterable[str], otherwise: str = UNKNOWN) -> str:
+    """What they all are; something else when they differ."""
+    values = set(found)
+    return values.pop() if len(values) == 1 else otherwise
+
+
+def _is_meant(route: Route, upstream: str) -> bool:
+    """Whether an event's upstream is a route's address, or the group it belongs to."""
+    return route.group == upstream or same_address(route.upstream, upstream)
 
 
 def serves(site: str, host: str | None) -> bool:

@@ -7,29 +7,12 @@ Pure: the document in, routes out. The document comes from the admin API, from a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 
+from badgateway.topology.routes import Route, WrittenLog
+
 _DEPTH_LIMIT: Final = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A site of a proxy and one address it sends requests to.
-
-    Attributes:
-        site: the host name served, or ``*`` when every host is.
-        listen: ``host:port`` at which the proxy takes requests for it; host may be empty.
-        upstream: ``host:port`` or ``unix:/path``; with placeholders left as they are.
-        tls: whether clients speak TLS there.
-        upstream_tls: whether the proxy speaks TLS to the upstream.
-    """
-
-    site: str
-    listen: str
-    upstream: str
-    tls: bool = False
-    upstream_tls: bool = False
 
 
 def routes(document: Mapping[str, Any]) -> tuple[Route, ...]:
@@ -51,46 +34,25 @@ def routes(document: Mapping[str, Any]) -> tuple[Route, ...]:
     return tuple(found)
 
 
-def log_files(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the files Caddy writes JSON logs to."""
-    files: dict[str, None] = {}
-    for logger in _mapping(_mapping(document.get("logging")).get("logs")).values():
-        writer = _mapping(_mapping(logger).get("writer"))
-        if writer.get("output") == "file" and _is_json(logger) and writer.get("filename"):
-            files[str(writer["filename"])] = None
-    return tuple(files)
-
-
-@dataclass(frozen=True, slots=True)
-class Destinations:
-    """Where lines that matter are written: a file's path, or an empty string for standard error.
-
-    Attributes:
-        errors: handlers' errors, proxying failures among them.
-        access: requests that were answered; empty where none are logged.
-    """
-
-    errors: frozenset[str] = frozenset()
-    access: frozenset[str] = frozenset()
-
-
-def destinations(document: Mapping[str, Any]) -> Destinations:
-    """Return where Caddy writes what (caddyserver.com/docs/json/logging)."""
-    logs = dict(_mapping(_mapping(document.get("logging")).get("logs")))
-    logs.setdefault("default", {})
+def logs(document: Mapping[str, Any]) -> tuple[WrittenLog, ...]:
+    """Return where Caddy writes what, in JSON (caddyserver.com/docs/json/logging)."""
+    loggers = dict(_mapping(_mapping(document.get("logging")).get("logs")))
+    loggers.setdefault("default", {})
     names = _access_loggers(document)
-    errors, access = set(), set()
-    for logger in map(_mapping, logs.values()):
+    found: dict[str, WrittenLog] = {}
+    for logger in map(_mapping, loggers.values()):
         writer = _mapping(logger.get("writer"))
         output = writer.get("output", "stderr")
         if not _is_json(logger) or output not in ("stderr", "stdout", "file"):
             continue
-        place = str(writer.get("filename", "")) if output == "file" else ""
-        if _takes(logger, "http.log.error"):
-            errors.add(place)
-        if any(_takes(logger, name) for name in names):
-            access.add(place)
-    return Destinations(frozenset(errors), frozenset(access))
+        path = str(writer.get("filename", "")) if output == "file" else ""
+        known = found.get(path, WrittenLog(path, "caddy", errors=False, access=False))
+        found[path] = replace(
+            known,
+            errors=known.errors or _takes(logger, "http.log.error"),
+            access=known.access or any(_takes(logger, name) for name in names),
+        )
+    return tuple(found.values())
 
 
 def admin_address(document: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from badgateway import config as settings
 from badgateway.topology import units
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import parse_command
-from badgateway.topology.proxies import CaddyPlace
+from badgateway.topology.proxyplace import ProxyPlace
 
 
 def backends(
@@ -47,8 +47,8 @@ def backends(
 
 
 def places(
-    wanted: Iterable[settings.Proxy], found: Mapping[str, CaddyPlace], everything: bool
-) -> tuple[CaddyPlace, ...]:
+    wanted: Iterable[settings.Proxy], found: Mapping[str, ProxyPlace], everything: bool
+) -> tuple[ProxyPlace, ...]:
     """Return where proxies are, in the order of their names.
 
     Args:
@@ -60,11 +60,12 @@ def places(
     for proxy in wanted:
         unit = proxy.unit or ""
         known = next((p for p in found.values() if p.unit == unit and unit), None)
-        base = known or laid.get(proxy.name) or CaddyPlace(proxy.name, unit)
+        base = known or laid.get(proxy.name) or ProxyPlace(proxy.name, proxy.kind, unit)
         laid.pop(base.name, None)
         laid[proxy.name] = replace(
             base,
             name=proxy.name,
+            kind=proxy.kind,
             admin=base.admin if proxy.admin is None else proxy.admin,
             config=proxy.config or base.config,
         )

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from dbus_fast.errors import DBusError
 
 from badgateway import config as settings
 from badgateway.blocking import Blocking, HungError
-from badgateway.sources import log
+from badgateway.sources import globs, log
 from badgateway.sources.systemd_bus import Properties, SystemdBus
-from badgateway.topology import configured, memory, processes, proxies, units
+from badgateway.topology import configured, memory, processes, units
 from badgateway.topology.backends import Backend, PathMap, join
-from badgateway.topology.caddy import Route
-from badgateway.topology.proxies import CaddyFound, CaddyPlace
+from badgateway.topology.proxies import Proxies
+from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.routes import Route
 
 FILES: Final = "files"
 """Name of the source that the files are which units, commands and proxies name."""
+_WILD: Final = "*?["
 _SKIPPED: Final = ("systemd-", "dbus", "getty@", "user@", "user-runtime-dir@", "session-")
 
 
@@ -37,13 +40,15 @@ class Findings:
         places: the proxies found.
         answers: proxy name → what it serves.
         problems: source name → why it cannot be read; empty when it can.
+        expanded: pattern of log files → the files that fit it now.
     """
 
     paths: PathMap = field(default_factory=PathMap)
     on_disk: PathMap = field(default_factory=PathMap)
-    places: tuple[CaddyPlace, ...] = ()
-    answers: Mapping[str, CaddyFound] = field(default_factory=dict)
+    places: tuple[ProxyPlace, ...] = ()
+    answers: Mapping[str, ProxyFound] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    expanded: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 class Discovery:
@@ -69,11 +74,13 @@ class Discovery:
         self._unit_seen = unit_seen
         self._bus = bus
         self._disk = Blocking("reading what units and proxies are configured with", 5.0)
+        self._asking = Proxies()
+        self._expanded: dict[str, tuple[Path, ...]] = {}
         self._hung = ""
         self._laid: dict[str, Backend] = {}
-        self._told: dict[str, CaddyFound] = {}
+        self._told: dict[str, ProxyFound] = {}
         self._applications: dict[str, Backend] = {}
-        self._caddies: dict[str, CaddyPlace] = {}
+        self._proxies: dict[str, ProxyPlace] = {}
         self._seen: set[str] = set()
         self._gone: set[str] = set()
         self._units: set[str] = set(learnt.get("units", ()))
@@ -142,7 +149,7 @@ class Discovery:
         if self._config.discovery.enabled and not self._bus.status.up:
             applications = applications | await self._look_at_processes(applications)
         places = configured.places(
-            self._config.proxies, self._caddies, self._config.discovery.enabled
+            self._config.proxies, self._proxies, self._config.discovery.enabled
         )
         answers = {place.name: await self._ask(place) for place in places}
         problems: dict[str, str] = {FILES: self._hung}
@@ -159,23 +166,40 @@ class Discovery:
             routes.append((name, self._routes.get(name, ())))
             on_disk.append((name, found.on_disk or ()))
         paths = join(applications.values(), routes)
+        await self._expand(answers.values())
         return Findings(
             self._without_forsaken(paths),
             join(applications.values(), on_disk),
             places,
             answers,
             problems,
+            self._expanded,
         )
 
-    async def _ask(self, place: CaddyPlace) -> CaddyFound:
+    async def _expand(self, answers: Iterable[ProxyFound]) -> None:
+        """Find the log files that patterns stand for."""
+        owned = [owner.logs for owner in self._config.backends]
+        owned += [owner.logs for owner in self._config.proxies]
+        named = [log.file for logs in owned for log in logs if log.file]
+        named += [log.path for found in answers for log in found.logs or ()]
+        patterns = {path for path in named if any(sign in path for sign in _WILD)}
+        try:
+            self._expanded = {
+                pattern: tuple(await self._disk.call(globs.expand, pattern))
+                for pattern in sorted(patterns)
+            }
+        except HungError as error:
+            self._unread(error)
+
+    async def _ask(self, place: ProxyPlace) -> ProxyFound:
         """Return what a proxy serves; what it last told where nothing tells now."""
-        found = await proxies.look(
+        found = await self._asking.look(
             place, self._disk, self._config.discovery.run_proxy_adapter,
             self._admins.get(place.name, ""),
         )  # fmt: skip
         last = self._told.get(place.name)
         if last is not None and found.loaded is None and found.on_disk is None:
-            return replace(found, log_files=last.log_files, destinations=last.destinations)
+            return replace(found, logs=last.logs)
         self._told[place.name] = found
         return found
 
@@ -235,14 +259,14 @@ class Discovery:
         self, name: str, properties: Properties, wanted: bool, application: Backend | None
     ) -> None:
         """Keep a unit if it is an application or a proxy."""
-        caddy = units.caddy(name, properties)
+        proxy = units.proxy(name, properties)
         self._gone.discard(name)
-        if application is None and caddy is None and units.is_gone(properties):
+        if application is None and proxy is None and units.is_gone(properties):
             # its file was removed: what ran there is still what clients ask for
             application = self._remembered.get(name)
             if application is not None:
                 self._gone.add(name)
-        if application is None and caddy is None and not wanted:
+        if application is None and proxy is None and not wanted:
             self._units.discard(name)
             self._bus.unwatch(name)
             self._applications.pop(name.removesuffix(".service"), None)
@@ -257,9 +281,8 @@ class Discovery:
             self._remembered[name] = application
             if application.listens:
                 self._listens[name] = application.listens
-        if caddy is not None:
-            place = name.removesuffix(".service")
-            self._caddies[place] = CaddyPlace(place, name, config=caddy.config, binary=caddy.binary)
+        if proxy is not None:
+            self._proxies[proxy.name] = proxy
 
     async def _look_at_processes(self, known: Mapping[str, Backend]) -> dict[str, Backend]:
         """Find servers that are none of the known applications."""

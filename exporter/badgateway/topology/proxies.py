@@ -1,192 +1,30 @@
-"""Proxies' configurations: what is loaded, asked of the admin API, and what is on disk."""
+"""Proxies' configurations: what each kind of proxy serves, asked or read."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
-
-import httpx
-import msgspec
-
-from badgateway import __version__
 from badgateway.blocking import Blocking
-from badgateway.httperrors import alone
-from badgateway.topology import caddy
-from badgateway.topology.adapter import AdapterError, adapt_caddyfile
-from badgateway.topology.caddy import Destinations, Route
-
-DEFAULT_ADMIN: Final = "http://localhost:2019"
-_SECONDS: Final = 2.0
-_WHOLE_SECONDS: Final = 5.0
-_HEADERS: Final = {"User-Agent": f"badgateway/{__version__}"}
-_UNANSWERED: Final = (
-    httpx.HTTPError, OSError, ValueError,
-    # an address as a configuration may have it: `{env.ADMIN}`, `fd/3`, a port beyond 65535
-    httpx.InvalidURL, OverflowError, ExceptionGroup,
-)  # fmt: skip
-_ANSWER_LIMIT: Final = 32 * 1024 * 1024
+from badgateway.topology import caddy_asking
+from badgateway.topology.nginx_reading import NginxFiles
+from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 
 
-@dataclass(frozen=True, slots=True)
-class CaddyPlace:
-    """Where a Caddy is found.
+class Proxies:
+    """Looks at the proxies of this host."""
 
-    Attributes:
-        name: the ``proxy`` label.
-        unit: its systemd unit, or empty.
-        admin: its admin API, ``http://host:port`` or ``unix:/path``; empty for none, None for
-            what its configuration says.
-        config: its configuration file, or None.
-        binary: the program, for its adapter; empty for none.
-    """
+    def __init__(self) -> None:
+        self._nginx = NginxFiles()
 
-    name: str
-    unit: str = ""
-    admin: str | None = None
-    config: str | None = None
-    binary: str = ""
+    async def look(
+        self, place: ProxyPlace, disk: Blocking, run_adapter: bool, admin: str
+    ) -> ProxyFound:
+        """Return what the proxy at ``place`` serves. Never raises; problems are part of the answer.
 
-
-@dataclass(frozen=True, slots=True)
-class CaddyFound:
-    """What a Caddy serves.
-
-    Attributes:
-        loaded: routes in memory; None when the admin API did not tell.
-        on_disk: routes of the file; None when they could not be read.
-        admin: the address at which its admin API told; empty when none did.
-        log_files: files it writes JSON logs to.
-        destinations: where it writes what; None when nothing tells.
-        problems: source name (``caddy-admin``, ``caddy-config``) → why; empty when it is fine.
-    """
-
-    loaded: tuple[Route, ...] | None = None
-    on_disk: tuple[Route, ...] | None = None
-    admin: str = ""
-    log_files: tuple[str, ...] = ()
-    destinations: Destinations | None = None
-    problems: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def routes(self) -> tuple[Route, ...]:
-        """The routes that hold: those in memory, else those on disk."""
-        return self.loaded if self.loaded is not None else self.on_disk or ()
-
-
-async def look(
-    place: CaddyPlace, disk: Blocking, run_adapter: bool = True, admin: str = ""
-) -> CaddyFound:
-    """Return what the Caddy at ``place`` serves. Never raises; problems are part of the answer.
-
-    Args:
-        place: where it is found.
-        disk: for reading files.
-        run_adapter: whether its own adapter may be run on a Caddyfile.
-        admin: where its admin API told the last time.
-    """
-    problems: dict[str, str] = {}
-    file: dict[str, Any] | None = None
-    if place.config:
-        try:
-            file = await _read(place, disk, run_adapter)
-            problems["caddy-config"] = ""
-        except (OSError, ValueError, AdapterError) as error:
-            problems["caddy-config"] = str(error)[:300]
-    memory, told_by = None, ""
-    addresses, optional = _admins(place, file, admin)
-    for candidate in addresses:
-        try:
-            memory, told_by = await _ask(candidate), candidate
-            problems["caddy-admin"] = ""
-            break
-        except _UNANSWERED as error:
-            late = isinstance(error, TimeoutError)
-            said = "no whole answer in time" if late else str(alone(error))
-            reason = f"{candidate}: {said or type(error).__name__}"[:300]
-            if not optional:
-                problems.setdefault("caddy-admin", reason)
-    document = memory if memory is not None else file
-    return CaddyFound(
-        None if memory is None else caddy.routes(memory),
-        None if file is None else caddy.routes(file),
-        told_by,
-        () if document is None else caddy.log_files(document),
-        None if document is None else caddy.destinations(document),
-        problems,
-    )
-
-
-def _admins(place: CaddyPlace, file: dict[str, Any] | None, last: str) -> tuple[list[str], bool]:
-    """Return the addresses to ask, the likeliest first, and whether silence is no problem.
-
-    The file may have been changed since it was loaded.
-    """
-    if place.admin is not None:
-        return ([place.admin] if place.admin else []), False
-    written = caddy.admin_address(file) if file is not None else last or None
-    if written == "":  # switched off, or will be by the next reload
-        return ([last] if last else []), True
-    return list(dict.fromkeys(a for a in (written or DEFAULT_ADMIN, last) if a)), False
-
-
-async def _ask(admin: str) -> dict[str, Any]:
-    """Return the loaded configuration (Caddy's ``GET /config/``)."""
-    socket = admin.removeprefix("unix:") if admin.startswith("unix:") else None
-    url = "http://localhost" if socket else admin.rstrip("/")
-    # over a socket Caddy 2.6 takes no host name at all (its guard against DNS rebinding)
-    headers = {**_HEADERS, "Host": ""} if socket else _HEADERS
-    # the certificate store is costly to load, and an admin API is spoken to on this host
-    transport = httpx.AsyncHTTPTransport(uds=socket, trust_env=False, verify=False)
-    async with (
-        asyncio.timeout(_WHOLE_SECONDS),
-        httpx.AsyncClient(transport=transport, timeout=_SECONDS, trust_env=False) as client,
-        client.stream("GET", f"{url}/config/", headers=headers) as response,
-    ):
-        response.raise_for_status()
-        body = b""
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _ANSWER_LIMIT:
-                raise ValueError("the answer is larger than 32 MiB")
-    return _object(body)
-
-
-async def _read(place: CaddyPlace, disk: Blocking, run_adapter: bool) -> dict[str, Any]:
-    assert place.config is not None
-    path = Path(place.config)
-    body = await disk.call(_configuration, path)
-    if body is not None:
-        return _object(body)
-    if not run_adapter:
-        raise AdapterError(f"{path} is a Caddyfile and running the adapter is switched off")
-    if not place.binary:
-        raise AdapterError(f"{path} is a Caddyfile and no caddy program is known")
-    return await adapt_caddyfile(place.binary, place.config, disk)
-
-
-def _configuration(path: Path) -> bytes | None:
-    """Return a JSON configuration's bytes, None for one in another language; may block."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    if path.suffix != ".json":
-        return None
-    with path.open("rb") as file:
-        body = file.read(_ANSWER_LIMIT + 1)
-    if len(body) > _ANSWER_LIMIT:
-        raise ValueError(f"{path}: larger than 32 MiB")
-    return body
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if document is None:
-        return {}  # Caddy runs and has no configuration
-    if not isinstance(document, dict):
-        raise ValueError("not a Caddy configuration")
-    return document
+        Args:
+            place: where it is found.
+            disk: for reading files.
+            run_adapter: whether Caddy's own adapter may be run on a Caddyfile.
+            admin: where its admin API told the last time.
+        """
+        if place.kind == "nginx":
+            return await self._nginx.look(place, disk)
+        return await caddy_asking.look(place, disk, run_adapter, admin)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,26 +15,11 @@ from badgateway.topology import processes
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch
 from badgateway.topology.launch_unit import unit_launch
+from badgateway.topology.proxyplace import ProxyPlace
 
 _DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
 _LEVELS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class CaddyUnit:
-    """A unit that runs Caddy.
-
-    Attributes:
-        unit: its name.
-        binary: path of the program.
-        config: configuration file, if its command line names one.
-        adapter: ``caddyfile``, ``json`` or empty for what the file's name says.
-    """
-
-    unit: str
-    binary: str
-    config: str | None
-    adapter: str
+_NGINX_CONFIG: Final = "/etc/nginx/nginx.conf"
 
 
 def application(
@@ -69,19 +54,31 @@ def application(
     return backend(unit.removesuffix(".service"), launch, manager="systemd", unit=unit)
 
 
-def caddy(unit: str, properties: Mapping[str, Any]) -> CaddyUnit | None:
-    """Return how a unit runs Caddy, or None when it does not."""
+def proxy(unit: str, properties: Mapping[str, Any]) -> ProxyPlace | None:
+    """Return the proxy that a unit runs, or None when it runs none that is known."""
     command = exec_start(properties)
-    if not command or os.path.basename(command[0]) != "caddy" or "run" not in command[1:2]:
-        return None
-    config, adapter = None, ""
+    program = os.path.basename(command[0]) if command else ""
+    name = unit.removesuffix(".service")
+    if program == "caddy" and "run" in command[1:2]:
+        config = _option(command, "--config", "-config", "-c")
+        return ProxyPlace(name, "caddy", unit, config=config, binary=command[0])
+    if program in ("nginx", "openresty", "nginx-debug"):
+        prefix = _option(command, "-p") or ""
+        config = _option(command, "-c") or _NGINX_CONFIG
+        if prefix and not config.startswith("/"):
+            config = f"{prefix.rstrip('/')}/{config}"
+        return ProxyPlace(name, "nginx", unit, config=config, prefix=prefix, binary=command[0])
+    return None
+
+
+def _option(command: Sequence[str], *names: str) -> str | None:
+    """The value of the last of a command's options of these names."""
+    found = None
     for option, value in zip(command, (*command[1:], ""), strict=True):
-        name, _, given = option.partition("=")
-        if name in ("--config", "-config", "-c"):
-            config = given or value
-        elif name in ("--adapter", "-adapter", "-a"):
-            adapter = given or value
-    return CaddyUnit(unit, command[0], config, adapter)
+        name, equals, given = option.partition("=")
+        if name in names:
+            found = given if equals else value
+    return found
 
 
 def is_gone(properties: Mapping[str, Any]) -> bool:
