@@ -28,6 +28,7 @@ def test_nothing_is_shown_before_it_is_durable() -> None:
     counters = Counters()
     counters.declare("probe_responses_total", LABELS)
     commit(counters)
+    shown(counters, "probe_responses_total")
     counters.add("probe_responses_total", LABELS)
     snapshot = counters.snapshot()
     assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
@@ -42,6 +43,16 @@ def test_a_series_born_by_an_event_is_zero_for_one_scrape() -> None:
     assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
     commit(counters)
     assert shown(counters, "probe_responses_total") == {LABELS: 7.0}
+
+
+def test_a_declared_series_that_counts_before_any_scrape_is_zero_for_one_scrape() -> None:
+    counters = Counters(Clock())
+    counters.declare("probe_responses_total", LABELS)
+    counters.add("probe_responses_total", LABELS)
+    commit(counters)
+    assert shown(counters, "probe_responses_total") == {LABELS: 0.0}
+    commit(counters)
+    assert shown(counters, "probe_responses_total") == {LABELS: 1.0}
 
 
 def test_a_value_is_shown_only_once_it_is_durable_that_its_zero_was() -> None:
@@ -104,6 +115,8 @@ def test_a_scrape_before_it_is_durable_does_not_use_up_the_zero() -> None:
 def test_restored_counters_are_shown_at_once_and_go_on() -> None:
     first = Counters()
     first.declare("probe_responses_total", LABELS)
+    commit(first)
+    shown(first, "probe_responses_total")
     first.add("probe_responses_total", LABELS, 5)
     second = Counters()
     second.restore(first.snapshot())

@@ -8,7 +8,7 @@ from badgateway.collectors.probes import Target
 from badgateway.counters import Counters
 from badgateway.retention import KEEP_SECONDS, Present, Retention
 from badgateway.topology.backends import Backend, PathMap, ProxyPath
-from badgateway.topology.caddy import Route
+from badgateway.topology.routes import Route
 
 OLD = ("api", "web", "127.0.0.1:8001", "connect_refused")
 NEW = ("api", "web", "127.0.0.1:8002", "connect_refused")

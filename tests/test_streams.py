@@ -10,6 +10,7 @@ from pathlib import Path
 from badgateway import config
 from badgateway.counters import Counters
 from badgateway.events import Batch, Event, WorkerEnd
+from badgateway.readers import Told
 from badgateway.streams import Streams
 from badgateway.topology.backends import Backend, PathMap
 from badgateway.topology.discovery import Findings
@@ -34,10 +35,15 @@ async def until(fits: Callable[[], bool]) -> None:
 def watching(path: Path, told: list[Event]) -> Streams:
     given = config.parse(f"backends: [{{name: api, logs: [{{file: {path}}}]}}]")
 
-    def read(batch: Batch, events: list[tuple[str, Event]]) -> None:
-        told.extend(event for _, event in events)
+    def read(batch: Batch, heard: Told) -> None:
+        told.extend(event for _, event in heard.events)
 
-    return Streams(given, Counters(), read, lambda: None, {})
+    async def look() -> None:
+        raise AssertionError("nothing strange was told")
+
+    return Streams(
+        given, Counters(), read, lambda: None, lambda _: False, lambda _: False, look, {}
+    )
 
 
 def test_another_server_is_read_by_its_own_dialect(tmp_path: Path) -> None:

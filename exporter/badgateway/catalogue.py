@@ -18,6 +18,14 @@ PREFIX: Final = "badgateway_"
 SERIES_LIMIT: Final = 1000
 """Series per counter that log lines may bring forth; beyond it the free label becomes ``other``."""
 
+DURATION_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+)  # fmt: skip
+"""Upper bounds in seconds, the usual timeouts among them."""
+
+SUM: Final = "sum"
+"""Stands for the sum of a histogram's observations where a bucket's bound would."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -38,6 +46,11 @@ class Metric:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     free: str | None = None
+
+    @property
+    def series_labels(self) -> tuple[str, ...]:
+        """The labels that tell its series apart: a histogram has one for each bucket."""
+        return (*self.labels, "le") if self.kind == "histogram" else self.labels
 
 
 def _counter(name: str, text: str, *labels: str, free: str | None = None) -> Metric:
@@ -129,6 +142,16 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter(
         "upstream_failures_total", "Failed attempts to get an answer from an upstream.",
         "backend", "proxy", "upstream", "reason", free="upstream",
+    ),
+    _counter(
+        "upstream_failures_masked_total",
+        "Failed attempts whose client got an answer all the same.",
+        "backend", "proxy", "upstream", free="upstream",
+    ),
+    Metric(
+        "upstream_response_duration_seconds", "histogram",
+        "How long upstreams took to answer, of requests whose log line tells.",
+        ("backend", "proxy"), DURATION_BUCKETS,
     ),
     _gauge("upstream_listening", "1 if something listens at the address.", "backend", "upstream"),
     # -- the service

@@ -4,14 +4,20 @@
 snapshot once it is durable, and only then do scrapes see it: a value that was scraped can never be
 lost, so no series ever steps back, whenever the process is killed.
 
-A series born by an event is first shown as 0, to one scrape or for ``ZERO_SECONDS``: Prometheus'
-``increase()`` sees nothing of a counter that appears with a value. That it was shown is saved
+A histogram is kept as one series for each bucket, each holding only what fell into it, and one for
+the sum.
+
+A new series is first shown as 0, to one scrape or for ``ZERO_SECONDS``: Prometheus' ``increase()``
+sees nothing of a counter that appears with a value. That it was shown is saved
 before its value is shown: after a kill it is either still 0 or never 0 again.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from bisect import bisect_left
+from collections import Counter as CountOf
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +41,13 @@ class Snapshot:
 
     series: Series = field(default_factory=dict)
     newborn: frozenset[tuple[str, Labels]] = frozenset()
+
+
+def bucket_labels(metric: catalogue.Metric) -> tuple[str, ...]:
+    """Return what tells a histogram's series apart; nothing for another metric."""
+    if metric.kind != "histogram":
+        return ()
+    return (*(f"{bound:g}" for bound in metric.buckets), "+Inf", catalogue.SUM)
 
 
 class Counters:
@@ -63,10 +76,13 @@ class Counters:
     def declare(self, name: str, labels: Sequence[str] = ()) -> None:
         """Make a series exist at 0, because its label set is known beforehand."""
         series = self._series(name)
-        key = self._checked(name, labels)
-        if key not in series:
-            series[key] = 0.0
-            self._changed = True
+        metric = catalogue.BY_NAME[name]
+        given = [(*labels, le) for le in bucket_labels(metric)] or [tuple(labels)]
+        for key in (self._checked(name, each) for each in given):
+            if key not in series:
+                series[key] = 0.0
+                self._newborn[name, key] = 0.0  # what is counted before a scrape is shown after it
+                self._changed = True
 
     def add(self, name: str, labels: Sequence[str] = (), amount: float = 1.0) -> None:
         """Count ``amount`` on a series; an unknown series is born."""
@@ -78,6 +94,22 @@ class Counters:
                 self._newborn[name, key] = 0.0
         series[key] = series.get(key, 0.0) + amount
         self._changed = True
+
+    def observe(self, name: str, labels: Sequence[str], values: Sequence[float]) -> None:
+        """Count observations of a histogram, each in the bucket it falls into and in the sum."""
+        metric = catalogue.BY_NAME[name]
+        labels, bounds = tuple(labels), metric.buckets
+        found = CountOf(bisect_left(bounds, value) for value in values)
+        if not found:
+            return
+        series = self._series(name)
+        if (*labels, catalogue.SUM) not in series:
+            for le in bucket_labels(metric):
+                self.add(name, (*labels, le), 0.0)
+        names = bucket_labels(metric)
+        for index, number in found.items():
+            self.add(name, (*labels, names[index]), number)
+        self.add(name, (*labels, catalogue.SUM), math.fsum(values))
 
     def series(self) -> list[tuple[str, Labels]]:
         """Every series there is."""
@@ -124,7 +156,7 @@ class Counters:
         """Take over what an earlier process counted; it is shown as that would have shown it."""
         for name, series in snapshot.series.items():
             if name in catalogue.BY_NAME:  # another version may have had other metrics and labels
-                number = len(catalogue.BY_NAME[name].labels)
+                number = len(catalogue.BY_NAME[name].series_labels)
                 fit = {key: value for key, value in series.items() if len(key) == number}
                 self._series(name).update(fit)
         now = self._clock()
@@ -169,14 +201,14 @@ class Counters:
     def _series(self, name: str) -> dict[Labels, float]:
         if name not in self._values:
             metric = catalogue.BY_NAME[name]
-            assert metric.kind == "counter", name
+            assert metric.kind != "gauge", name
             self._values[name] = {}
         return self._values[name]
 
     def _checked(self, name: str, labels: Sequence[str]) -> Labels:
         metric = catalogue.BY_NAME[name]
-        assert len(labels) == len(metric.labels), (name, labels)
-        for label, value in zip(metric.labels, labels, strict=True):
+        assert len(labels) == len(metric.series_labels), (name, labels)
+        for label, value in zip(metric.series_labels, labels, strict=True):
             allowed = catalogue.CLOSED.get((name, label))
             assert allowed is None or value in allowed, (name, label, value)
         return tuple(labels)

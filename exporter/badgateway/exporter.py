@@ -40,6 +40,7 @@ from badgateway.topology.discovery import Discovery, Findings
 DIAGNOSE_SECONDS: Final = 1.0
 LISTEN_SECONDS: Final = 2.0
 RECONFIGURE_SECONDS: Final = 5.0
+STRANGE_SECONDS: Final = 2.0
 TOKENS_KEPT: Final = 8
 CHECKPOINT: Final = "checkpoint"
 
@@ -102,9 +103,11 @@ class Exporter:
             self.counters,
             self.intake.take,
             self._declare,
+            self.proxies.expects,
+            self.intake.is_strange,
+            self._look_for_the_strange,
             self._positions,
-            memory.get("streams"),
-            memory.get("files"),
+            memory,
         )
         self.retention = Retention(self.counters, memory.get("retention"))
         self._recollection = Recollection(
@@ -115,6 +118,7 @@ class Exporter:
                 "services": self.services.memory,
                 "workers": self.workers.memory,
                 "streams": self.streams.memory,
+                "patterns": self.streams.patterns,
                 "outages": self.conclusions.memory,
                 "topology": self.discovery.memory,
                 "dependencies": self.dependencies.memory,
@@ -128,6 +132,7 @@ class Exporter:
         self._targets: frozenset[Target] = frozenset()
         self._main_pids: dict[str, int] = {}
         self._stopping = False
+        self._looked = 0.0
         self._looking = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
         self._discovered = asyncio.Event()
@@ -254,6 +259,15 @@ class Exporter:
             except TimeoutError:
                 pass
 
+    async def _look_for_the_strange(self) -> None:
+        """Look at the host because something was told that is not known, and not too often."""
+        if time.monotonic() - self._looked >= STRANGE_SECONDS and self.is_ready:
+            self._looked = time.monotonic()
+            looking = asyncio.create_task(self._look_timed())
+            self._looks.add(looking)
+            looking.add_done_callback(self._looks.discard)
+            await asyncio.wait((looking,), timeout=STRANGE_SECONDS)
+
     async def _look_timed(self) -> None:
         with self.supervisor.timed("discovery"):
             await self._look()
@@ -272,7 +286,6 @@ class Exporter:
         self.probes.watch(self._targets)
         self.probes.pause(self.services.asleep(self.paths.backends))
         self.streams.watch(findings, self.services.down_since())
-        self.proxies.watch(findings.paths, findings.on_disk, self.streams.doubled)
         self._declare()
         self.retention.look(
             Present(
@@ -284,8 +297,15 @@ class Exporter:
         )
         self._discovered.set()
 
+    def _watch_proxies(self) -> None:
+        self.proxies.watch(
+            self.findings.paths, self.findings.on_disk, self.streams.doubled,
+            self.streams.told_by_errors,
+        )  # fmt: skip
+
     def _declare(self) -> None:
         """Let series exist whose source is being read and whose labels are known."""
+        self._watch_proxies()
         heard = self.streams.heard
         for backend in self.paths.backends:
             if backend.name in heard:
@@ -308,6 +328,7 @@ class Exporter:
         await self._discovered.wait()
         while True:
             self.streams.tell_hung()
+            self.proxies.pass_time(DIAGNOSE_SECONDS, self.streams.behind)
             with self.supervisor.timed("diagnosis"):
                 self.conclusions.draw(self._surroundings())
             await asyncio.sleep(DIAGNOSE_SECONDS)

@@ -9,7 +9,15 @@ from badgateway.collectors.proxies import Proxies
 from badgateway.collectors.services import Services
 from badgateway.collectors.workers import Workers
 from badgateway.counters import Counters
-from badgateway.events import Batch, BootFailure, Event, ServerEnd
+from badgateway.events import (
+    Batch,
+    BootFailure,
+    Event,
+    Response,
+    ServerEnd,
+    UpstreamFailure,
+)
+from badgateway.readers import Told
 from badgateway.topology.backends import PathMap
 
 log = logging.getLogger("badgateway")
@@ -39,10 +47,22 @@ class Intake:
         self._proxies, self._workers, self._services = proxies, workers, services
         self.paths = PathMap()
 
-    def take(self, batch: Batch, events: list[tuple[str, Event]]) -> None:
-        """Take a batch and its events, each with its owner."""
-        for owner, event in events:
+    def is_strange(self, told: Told) -> bool:
+        """Whether something names an upstream that no configuration has."""
+        return any(
+            not self._proxies.knows(owner.removeprefix("proxy:"), event)
+            for owner, event in told.events
+            if isinstance(event, UpstreamFailure | Response) and owner.startswith("proxy:")
+        )
+
+    def take(self, batch: Batch, told: Told) -> None:
+        """Take a batch and what it told."""
+        for owner, event in told.events:
             self._take(owner, event, batch.counted, batch.source)
+        for owner, tally in told.tallies if batch.counted else ():
+            kind, _, name = owner.partition(":")
+            if kind == "proxy":
+                self._proxies.take_tally(name, tally)
         if batch.gap:
             log.warning("%s: %s; events may have been lost", batch.source, batch.gap)
             self._counters.add("source_gaps_total", (batch.source,))

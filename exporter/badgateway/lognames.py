@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterable, Mapping, MutableMapping
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ class LogNames:
         known: Mapping[str, str],
         positions: MutableMapping[str, dict[str, Any]],
         changed: Callable[[], None],
+        patterns: Iterable[str] = (),
     ) -> None:
         """Begin.
 
@@ -26,7 +27,9 @@ class LogNames:
             known: what ``memory`` returned in an earlier life.
             positions: source → up to where it was counted.
             changed: called when there is something to save.
+            patterns: those that were looked for in an earlier life.
         """
+        self.patterns = set(patterns)
         self._names, self._positions, self._changed = dict(known), positions, changed
 
     def memory(self) -> dict[str, str]:
@@ -51,6 +54,12 @@ class LogNames:
         known = {name: str(path) for name, path in files.items()}
         if not known.items() <= self._names.items():
             self._names |= known
+            self._changed()
+
+    def expand(self, patterns: Iterable[str]) -> None:
+        """Keep that these patterns have been looked for: a file found later is a new one."""
+        if not self.patterns.issuperset(patterns):
+            self.patterns |= set(patterns)
             self._changed()
 
     def take_up(self, source: str, path: Path, read: Container[str]) -> None:

@@ -16,11 +16,11 @@ from typing import Final
 from badgateway import catalogue
 from badgateway.collectors.probes import Target
 from badgateway.counters import OTHER, Counters, Labels
-from badgateway.topology.backends import UNKNOWN_SITE, PathMap
+from badgateway.topology.backends import UNKNOWN, PathMap
 
 KEEP_SECONDS: Final = 24 * 3600.0
 
-_ANY: Final = (OTHER, UNKNOWN_SITE, "unknown")
+_ANY: Final = (OTHER, UNKNOWN, "unknown")
 
 Key = tuple[str, Labels]
 
@@ -73,7 +73,7 @@ class Retention:
         left: dict[Key, float] = {}
         hidden: set[Key] = set()
         for key in self._counters.series():
-            named = dict(zip(catalogue.BY_NAME[key[0]].labels, key[1], strict=True))
+            named = dict(zip(catalogue.BY_NAME[key[0]].series_labels, key[1], strict=True))
             if labels.bear(key[0], named):
                 continue
             # a clock that was set back must not keep a series for ever, nor end it at once
@@ -107,12 +107,21 @@ class _Labels:
         backends = [backend for paths in present.paths for backend in paths.backends]
         ways = [(b.name, p.proxy, p.route) for b in backends for p in b.paths]
         return cls(
-            frozenset((UNKNOWN_SITE, OTHER, *(b.name for b in backends))),
+            frozenset((UNKNOWN, OTHER, *(b.name for b in backends))),
             frozenset((b.name, b.unit) for b in backends),
-            frozenset((name, proxy, route.upstream) for name, proxy, route in ways),
-            frozenset((name, proxy, route.site) for name, proxy, route in ways),
             frozenset(
-                [(UNKNOWN_SITE, proxy) for proxy in present.proxies]
+                (owner, proxy, upstream)
+                for name, proxy, route in ways
+                for owner in (name, UNKNOWN)
+                for upstream in (route.upstream, route.group)
+            ),
+            frozenset(
+                (owner, proxy, route.site)
+                for name, proxy, route in ways
+                for owner in (name, UNKNOWN)
+            ),
+            frozenset(
+                [(UNKNOWN, proxy) for proxy in present.proxies]
                 + [(name, proxy) for name, proxy, _ in ways]
             ),
             frozenset(target.labels for target in present.targets),

@@ -1,44 +1,25 @@
-"""Streams: which lines belong to whom, and which dialect reads them.
-
-A stream is what one unit or one file writes. It has one owner, ``backend:NAME`` or ``proxy:NAME``,
-and one dialect.
-"""
+"""Streams: the log sources that are read, and what their batches tell handed on."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from badgateway import config as settings
 from badgateway.counters import Counters
-from badgateway.dialects import Dialect, Remembering, dialect
-from badgateway.events import Batch, Event, Line
+from badgateway.events import Batch
 from badgateway.lognames import LogNames
+from badgateway.logplan import JOURNAL, Plan, plan
+from badgateway.readers import Readers, Told
 from badgateway.sources import Status, ThreadedSource, log
 from badgateway.sources.files import FileSource
 from badgateway.sources.journal import JournalSource
 from badgateway.topology.discovery import Findings
 
-Read = Callable[[Batch, list[tuple[str, Event]]], None]
-
-_SERVERS_WITH_DIALECT: Final = frozenset(("uvicorn", "gunicorn"))
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One writer's lines.
-
-    Attributes:
-        owner: ``backend:NAME`` or ``proxy:NAME``.
-        dialect: name of the dialect that reads it.
-    """
-
-    owner: str
-    dialect: str
+Read = Callable[[Batch, Told], None]
 
 
 class Streams:
@@ -50,52 +31,55 @@ class Streams:
         counters: Counters,
         read: Read,
         begin: Callable[[], None],
+        expects: Callable[[str], bool],
+        is_strange: Callable[[Told], bool],
+        look: Callable[[], Awaitable[None]],
         positions: MutableMapping[str, dict[str, Any]],
         learnt: Mapping[str, Any] | None = None,
-        files: Mapping[str, str] | None = None,
     ) -> None:
         """Begin.
 
         Args:
             config: names further logs.
             counters: where lines are counted.
-            read: takes a batch and its events.
+            read: takes a batch and what it told.
             begin: called before the first lines of another source are counted.
+            expects: tells of a proxy whether an ordinary answer may belong to an attempt that
+                failed.
+            is_strange: tells whether a batch names an upstream that no configuration has.
+            look: looks for other configurations.
             positions: source name → where the last checkpoint stood.
-            learnt: what ``memory`` returned in an earlier life.
-            files: what ``files`` returned when the positions were saved.
+            learnt: what an earlier life remembered: ``files``, ``patterns`` and, of the dialects,
+                ``streams``.
         """
+        known = learnt or {}
         self._config = config
         self._counters = counters
         self._read = read
         self._begin = begin
+        self._is_strange, self._look = is_strange, look
         self._positions = positions
-        self._names = LogNames(files or {}, positions, counters.touch)
-        self._learnt = dict(learnt or {})
-        self._journal = JournalSource()
+        self._names = LogNames(
+            known.get("files") or {}, positions, counters.touch, known.get("patterns") or ()
+        )
+        self._readers = Readers(expects, known.get("streams") or {})
+        self._journal = JournalSource(JOURNAL)
         self._sources: dict[str, ThreadedSource] = {}
-        self._streams: dict[tuple[str, str | None], Stream] = {}
-        self._readers: dict[tuple[str, str | None], Dialect] = {}
+        self._plan = Plan()
         self._begun: set[str] = set()
         self._hung: set[str] = set()
-        self._unread: dict[str, str] = {}
-        # backend or proxy → the sources that tell of it
-        self._words: dict[str, set[str]] = {}
-        self._errors: dict[str, set[str]] = {}
-        self._access: dict[str, set[str]] = {}
 
     def memory(self) -> dict[str, Any]:
         """What the dialects must know over a restart."""
-        known = {
-            _name(key): reader.memory()
-            for key, reader in self._readers.items()
-            if isinstance(reader, Remembering)
-        }
-        return {**self._learnt, **known}
+        return self._readers.memory()
 
     def files(self) -> dict[str, str]:
         """Source → the file its position is of; must be saved with the positions."""
         return self._names.memory()
+
+    def patterns(self) -> list[str]:
+        """The patterns of files that have been looked for: what appears later is new."""
+        return sorted(self._names.patterns)
 
     def reconfigure(self, config: settings.Config) -> None:
         """Read the logs of another configuration from the next ``watch`` on."""
@@ -111,7 +95,7 @@ class Streams:
     def statuses(self) -> dict[str, Status]:
         """Source → what is known of it."""
         found = {name: source.now() for name, source in self._sources.items()}
-        return found | {name: Status(False, why) for name, why in self._unread.items()}
+        return found | {name: Status(False, why) for name, why in self._plan.unread.items()}
 
     def tell_hung(self) -> None:
         """Log which sources have begun to hang, and which hang no more."""
@@ -136,115 +120,62 @@ class Streams:
             findings: the path map and the proxies.
             since: read evidence from this time on, if it is earlier than usual.
         """
-        streams: dict[tuple[str, str | None], Stream] = {}
-        files: dict[str, Path] = {}
-        self._errors, self._access, self._words = {}, {}, {}
-        unread: dict[str, str] = {}
-        for backend in findings.paths.backends:
-            given = next((b for b in self._config.backends if b.name == backend.name), None)
-            if backend.server in _SERVERS_WITH_DIALECT:
-                stream = Stream(f"backend:{backend.name}", backend.server)
-                if backend.unit:
-                    streams[self._journal.name, backend.unit] = stream
-                self._add(backend.name, stream, given.logs if given else (), streams, files)
-                self._words[backend.name] = _sources_of(stream, streams)
-            elif given and given.logs:
-                unknown = backend.server == "unknown"
-                unread[f"{backend.name}-log"] = (
-                    "not read: which server writes it is not known; give its `unit` or `command`"
-                    if unknown
-                    else f"not read: how {backend.server} writes is not known"
-                )
-        for place in findings.places:
-            stream = Stream(f"proxy:{place.name}", "caddy")
-            if place.unit:
-                streams[self._journal.name, place.unit] = stream
-            proxy = next((p for p in self._config.proxies if p.name == place.name), None)
-            given_logs = proxy.logs if proxy else ()
-            found = findings.answers.get(place.name)
-            written = found.log_files if found else ()
-            logs = [*given_logs, *(settings.Log(file=f) for f in written)]
-            self._add(place.name, stream, logs, streams, files)
-            sources = _sources_of(stream, streams)
-            paths = {name: str(files[name]) if name in files else "" for name in sources}
-            told = found.destinations if found else None
-            known = None if given_logs else told  # what else is written there, nobody tells
-            self._errors[place.name] = {
-                s for s in sources if known is None or paths[s] in known.errors
-            }
-            self._access[place.name] = {
-                s for s in sources if known is None or paths[s] in known.access
-            }
-        for name in {stream.dialect for stream in streams.values()}:
-            dialect(name)  # loaded now: later there may be no descriptor to read it with
-        same = {key for key, stream in streams.items() if self._is_read_by(key, stream.dialect)}
-        names = {_name(key) for key in same}
-        self._learnt = {name: known for name, known in self.memory().items() if name in names}
-        self._streams = streams
-        for name in unread.keys() - self._unread.keys():
-            log.warning("%s: %s", name, unread[name])
-        self._unread = unread
-        self._names.remember(files)
-        self._readers = {key: reader for key, reader in self._readers.items() if key in same}
-        self._follow(files, since)
+        planned = plan(self._config, findings, self._names.named)
+        for name in planned.unread.keys() - self._plan.unread.keys():
+            log.warning("%s: %s", name, planned.unread[name])
+        self._plan = planned
+        self._names.remember(planned.files)
+        self._readers.follow(planned)
+        self._follow(since)
+        self._names.expand(findings.expanded)
 
     @property
     def heard(self) -> frozenset[str]:
         """Backends whose servers' words have been read."""
-        return self._with_source(self._words)
+        return self._with_source(self._plan.words)
 
     @property
     def errors_heard(self) -> frozenset[str]:
         """Proxies whose failures have been read."""
-        return self._with_source(self._errors)
+        return self._with_source(self._plan.errors)
 
     @property
     def access_heard(self) -> frozenset[str]:
         """Proxies whose answered requests have been read."""
-        return self._with_source(self._access)
+        return self._with_source(self._plan.access)
+
+    @property
+    def told_by_errors(self) -> frozenset[str]:
+        """Proxies whose error log tells of each failed attempt, and has been read."""
+        return self._with_source(self._plan.told_by_errors)
+
+    @property
+    def behind(self) -> frozenset[str]:
+        """Proxies of whose logs something is still unread."""
+        unread = {name for name, source in self._sources.items() if source.now().unread}
+        return frozenset(
+            stream.proxy for (source, _), stream in self._plan.streams.items() if source in unread
+        )
 
     @property
     def doubled(self) -> frozenset[str]:
         """Proxies that may write the same line to several logs."""
-        written = (self._errors, self._access)
+        written = (self._plan.errors, self._plan.access)
         return frozenset(n for kind in written for n, sources in kind.items() if len(sources) > 1)
 
     def _with_source(self, owners: Mapping[str, set[str]]) -> frozenset[str]:
         return frozenset(name for name, sources in owners.items() if sources & self._begun)
 
-    def _add(
-        self,
-        name: str,
-        stream: Stream,
-        logs: Any,
-        streams: dict[tuple[str, str | None], Stream],
-        files: dict[str, Path],
-    ) -> None:
-        for given in logs:
-            if given.journal:
-                streams[self._journal.name, given.journal] = stream
-                continue
-            path = Path(given.file)
-            if path in files.values():
-                continue
-            source = self._names.named(name, path, files)
-            files[source] = path
-            streams[source, None] = stream
-
-    def _is_read_by(self, key: tuple[str, str | None], dialect_name: str) -> bool:
-        """Whether nothing else than this dialect has read a stream in this life."""
-        before = self._streams.get(key)
-        return before is None or before.dialect == dialect_name
-
-    def _follow(self, files: Mapping[str, Path], since: float | None) -> None:
+    def _follow(self, since: float | None) -> None:
         loop = asyncio.get_running_loop()
-        units = {unit for source, unit in self._streams if source == self._journal.name and unit}
+        files = self._plan.files
+        units = {unit for source, unit in self._plan.streams if source == JOURNAL and unit}
         self._journal.watch(units, since)
         wanted: dict[str, ThreadedSource] = {
-            name: self._sources.get(name) or FileSource(name, path) for name, path in files.items()
+            name: self._sources.get(name) or self._file(name, path) for name, path in files.items()
         }
-        if units or self._journal.name in self._sources:
-            wanted[self._journal.name] = self._journal
+        if units or JOURNAL in self._sources:
+            wanted[JOURNAL] = self._journal
         for name in set(self._sources) - set(wanted):
             self._sources.pop(name).stop()
             self._begun.discard(name)
@@ -255,49 +186,29 @@ class Streams:
                 self._sources[name] = source
                 source.start(loop, partial(self._accept, source), self._positions.get(name))
 
-    def _accept(self, source: ThreadedSource, batch: Batch) -> None:
-        """Turn a batch's lines into events; runs in the event loop."""
+    def _file(self, name: str, path: Path) -> FileSource:
+        """A source for a file; one that its pattern did not find before has appeared since."""
+        born_late = self._plan.patterns.get(name, "") in self._names.patterns
+        return FileSource(name, path, born_late=born_late)
+
+    async def _accept(self, source: ThreadedSource, batch: Batch) -> None:
+        """Turn a batch's lines into events, and hand them on."""
         if self._sources.get(batch.source) is not source:
             return  # delivered while the source was being dropped; its position stays
         if batch.fresh:
-            self._learnt = self.memory()
-            self._readers = {k: r for k, r in self._readers.items() if k[0] != batch.source}
+            self._readers.begin(batch.source)
         if batch.counted and batch.source not in self._begun:
             self._begun.add(batch.source)
             self._counters.declare("source_gaps_total", (batch.source,))
             for result in ("event", "ignored", "unknown"):
                 self._counters.declare("log_lines_total", (batch.source, result))
             self._begin()
-        happened: list[tuple[str, Event]] = []
-        results = {"event": 0, "ignored": 0, "unknown": 0}
-        for line in batch.lines:
-            results[self._line(batch.source, line, happened)] += 1
+        told = self._readers.read(batch)
+        if batch.counted and self._is_strange(told):
+            # what was configured a moment ago may be at work already
+            await self._look()
         if batch.counted:
-            for result, number in results.items():
+            for result, number in told.results.items():
                 if number:
                     self._counters.add("log_lines_total", (batch.source, result), number)
-        self._read(batch, happened)
-
-    def _line(self, source: str, line: Line, happened: list[tuple[str, Event]]) -> str:
-        key = (source, line.unit)
-        stream = self._streams.get(key)
-        if stream is None:
-            return "ignored"
-        reader = self._readers.get(key)
-        if reader is None:
-            reader = self._readers[key] = dialect(stream.dialect)
-            if isinstance(reader, Remembering):
-                reader.recall(self._learnt.get(_name(key), {}))
-        events = reader.read(line)
-        if events is None:
-            return "unknown"
-        happened.extend((stream.owner, event) for event in events)
-        return "event" if events else "ignored"
-
-
-def _name(key: tuple[str, str | None]) -> str:
-    return f"{key[0]} {key[1] or ''}"
-
-
-def _sources_of(stream: Stream, streams: Mapping[tuple[str, str | None], Stream]) -> set[str]:
-    return {source for (source, _), found in streams.items() if found == stream}
+        self._read(batch, told)

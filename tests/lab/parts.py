@@ -28,12 +28,15 @@ LAB: Final = CHECKOUT / ".lab"
 BINARIES: Final = MappingProxyType(
     {
         "caddy": ("caddy", "usr/bin/caddy"),
+        "haproxy": ("haproxy", "usr/sbin/haproxy"),
         "prometheus": ("prometheus", "usr/bin/prometheus"),
         "promtool": ("prometheus", "usr/bin/promtool"),
         "prometheus-3": ("prometheus/forky", "usr/bin/prometheus"),
         "promtool-3": ("promtool/forky", "usr/bin/promtool"),
         "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
         "amtool": ("prometheus-alertmanager", "usr/bin/amtool"),
+        "nginx": ("nginx", "usr/sbin/nginx"),
+        "mtail": ("mtail", "usr/bin/mtail"),
     }
 )
 """Binary → the Debian package that holds it, and its path inside; ``package/release`` is that of

@@ -48,6 +48,9 @@ def _implied(config: settings.Config, backend: Backend) -> Iterator[Target]:
     for number, upstream in enumerate(backend.upstreams):
         if "{" in upstream:
             continue  # a placeholder: known only to the proxy
+        spoken = {p.route.protocol for p in backend.paths if p.route.upstream == upstream}
+        if spoken and "http" not in spoken:
+            continue  # a probe speaks HTTP only
         name = "origin" if not number else f"origin-{number + 1}"
         tls = any(p.route.upstream_tls for p in backend.paths if p.route.upstream == upstream)
         scheme = "https" if tls else "http"

@@ -13,10 +13,15 @@ from prometheus_client import (
     ProcessCollector,
     exposition,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from badgateway import catalogue
+from badgateway.counters import bucket_labels
 from badgateway.exporter import Exporter
 from badgateway.web import gauges
 from badgateway.web.selection import EVERYTHING, Selection
@@ -55,13 +60,30 @@ class _ExporterCollector(Collector):
                 yield _family(metric, found)
 
 
-def _family(
-    metric: catalogue.Metric, series: Iterable[tuple[tuple[str, ...], float]]
-) -> CounterMetricFamily | GaugeMetricFamily:
+def _family(metric: catalogue.Metric, series: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    if metric.kind == "histogram":
+        return _histogram(metric, dict(series))
     kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = kind(catalogue.PREFIX + metric.name, metric.help, labels=metric.labels)
     for labels, value in series:
         family.add_metric([_clean(label) for label in labels], value)
+    return family
+
+
+def _histogram(
+    metric: catalogue.Metric, series: Mapping[tuple[str, ...], float]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(
+        catalogue.PREFIX + metric.name, metric.help, labels=metric.labels
+    )
+    *bounds, total = bucket_labels(metric)
+    for labels in dict.fromkeys(key[:-1] for key in series):
+        reached, buckets = 0.0, []
+        for bound in bounds:
+            reached += series.get((*labels, bound), 0.0)
+            buckets.append((bound, reached))
+        shown = [_clean(label) for label in labels]
+        family.add_metric(shown, buckets, series.get((*labels, total), 0.0))
     return family
 
 

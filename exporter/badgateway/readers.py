@@ -1,0 +1,157 @@
+"""Readers: what the lines of each stream tell, by the dialect that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from badgateway.dialects import Dialect, Remembering, Tallying, dialect
+from badgateway.envelopes import container_line
+from badgateway.events import (
+    AnswerOrigin,
+    Batch,
+    ClientAbort,
+    Event,
+    Line,
+    Response,
+    Tally,
+    UpstreamFailure,
+    lines_of,
+)
+from badgateway.logplan import Key, Plan, Stream
+
+
+@dataclass(slots=True)
+class Told:
+    """What a batch of lines told.
+
+    Attributes:
+        events: what happened, each with its owner.
+        tallies: what many lines told at once, each with its owner.
+        results: how many lines were what (``vocabulary.LINE_RESULTS``).
+    """
+
+    events: list[tuple[str, Event]] = field(default_factory=list)
+    tallies: list[tuple[str, Tally]] = field(default_factory=list)
+    results: dict[str, int] = field(
+        default_factory=lambda: {"event": 0, "ignored": 0, "unknown": 0}
+    )
+
+
+class Readers:
+    """One reader for each stream of a plan."""
+
+    def __init__(self, expects: Callable[[str], bool], learnt: Mapping[str, Any]) -> None:
+        """Begin.
+
+        Args:
+            expects: tells of a proxy whether an ordinary answer may belong to an attempt that
+                failed.
+            learnt: what ``memory`` returned in an earlier life.
+        """
+        self._expects = expects
+        self._learnt = dict(learnt)
+        self._streams: dict[Key, Stream] = {}
+        self._readers: dict[Key, Dialect] = {}
+
+    def memory(self) -> dict[str, Any]:
+        """What the dialects must know over a restart."""
+        known = {
+            _name(key): reader.memory()
+            for key, reader in self._readers.items()
+            if isinstance(reader, Remembering)
+        }
+        return {**self._learnt, **known}
+
+    def follow(self, plan: Plan) -> None:
+        """Read by this plan; a stream that is read as before goes on undisturbed."""
+        for stream in set(plan.streams.values()):
+            _reader(stream)  # loaded now: later there may be no descriptor to read it with
+        same = {
+            key for key, stream in plan.streams.items() if self._streams.get(key, stream) == stream
+        }
+        names = {_name(key) for key in same}
+        self._learnt = {name: known for name, known in self.memory().items() if name in names}
+        self._readers = {key: reader for key, reader in self._readers.items() if key in same}
+        self._streams = plan.streams
+
+    def begin(self, source: str) -> None:
+        """Read the streams of a source from anew."""
+        self._learnt = self.memory()
+        self._readers = {key: r for key, r in self._readers.items() if key[0] != source}
+
+    def read(self, batch: Batch) -> Told:
+        """Return what a batch tells."""
+        told = Told()
+        if batch.data:
+            self._many(batch, told)
+        for line in batch.lines:
+            self._line((batch.source, line.unit), line, told)
+        return told
+
+    def _many(self, batch: Batch, told: Told) -> None:
+        """Read a file's lines: the ordinary ones by the thousand, each other by itself."""
+        key = (batch.source, batch.unit)
+        stream, reader = self._streams.get(key), self._reader(key)
+        if (
+            stream is not None
+            and isinstance(reader, Tallying)
+            and (reader.tells or not self._expects(stream.proxy))
+        ):
+            tally = reader.tally(batch.data)
+            told.tallies.append((stream.owner, _tally_of_site(tally, stream.site)))
+            told.results["event"] += tally.lines
+            batch = replace(batch, data=b"\n".join(tally.rest))
+        for line in lines_of(batch):
+            self._line(key, line, told)
+
+    def _line(self, key: Key, line: Line, told: Told) -> None:
+        stream, reader = self._streams.get(key), self._reader(key)
+        if stream is None or reader is None:
+            told.results["ignored"] += 1
+            return
+        events = reader.read(line)
+        if events is None and (inside := container_line(line.text)) is not None:
+            events = reader.read(replace(line, text=inside.text, at=inside.at or line.at))
+        if events is None:
+            told.results["unknown"] += 1
+            return
+        told.events.extend((stream.owner, _of_site(event, stream.site)) for event in events)
+        told.results["event" if events else "ignored"] += 1
+
+    def _reader(self, key: Key) -> Dialect | None:
+        """The reader of a stream; None for lines of nobody."""
+        reader, stream = self._readers.get(key), self._streams.get(key)
+        if reader is None and stream is not None:
+            reader = self._readers[key] = _reader(stream)
+            if isinstance(reader, Remembering):
+                reader.recall(self._learnt.get(_name(key), {}))
+        return reader
+
+
+def _reader(stream: Stream) -> Dialect:
+    return dialect(stream.dialect, stream.log_format, stream.escape)
+
+
+def _of_site(event: Event, site: str | None) -> Event:
+    """The event, of the only site whose requests its log holds."""
+    if site is None or not isinstance(
+        event, UpstreamFailure | Response | ClientAbort | AnswerOrigin
+    ):
+        return event
+    return event if event.site is not None else replace(event, site=site)
+
+
+def _tally_of_site(tally: Tally, site: str | None) -> Tally:
+    if site is None:
+        return tally
+    return replace(
+        tally,
+        answers={(s or site, up, status): n for (s, up, status), n in tally.answers.items()},
+        durations={(s or site, up): seconds for (s, up), seconds in tally.durations.items()},
+    )
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]} {key[1] or ''}"
