@@ -9,6 +9,7 @@ from badgateway.cli.check import check
 from badgateway.cli.completion import completion
 from badgateway.cli.deploying import deploying
 from badgateway.cli.diagnose import diagnose
+from badgateway.cli.explain import explain
 from badgateway.cli.reference import reference
 from badgateway.cli.serve import serve
 from badgateway.cli.verify import verify
@@ -22,6 +23,7 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(diagnose)
+main.add_command(explain)
 main.add_command(check)
 main.add_command(completion)
 main.add_command(deploying)

@@ -1,0 +1,46 @@
+"""What systemd's lines say in a text log, as the fields that the journal has for it.
+
+Source: the messages of systemd 239 to 257 (``src/core/unit.c``, ``src/core/service.c``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from badgateway.dialects import systemd
+from badgateway.envelopes import Peeled
+
+_EXITED: Final = re.compile(
+    r"(\S{1,255}\.service): Main process exited, code=(exited|killed|dumped), status=(\d{1,3})/"
+)
+_DEACTIVATED: Final = re.compile(r"(\S{1,255}\.service): (?:Deactivated successfully|Succeeded)\.")
+_STARTED: Final = re.compile(r"Started (\S{1,255}\.service)\b")
+_STOPPING: Final = re.compile(r"Stopping (\S{1,255}\.service)\b")
+
+
+def manager(peeled: Peeled) -> tuple[str, Mapping[str, str]] | None:
+    """Return the unit that a line of systemd is about, and the journal's fields for it.
+
+    None when the line is not systemd's, or tells nothing of a unit's start or end.
+    """
+    if peeled.manager is not None:
+        return peeled.writer, peeled.manager
+    if peeled.writer != "systemd" or peeled.pid != 1:
+        return None
+    if exited := _EXITED.match(peeled.text):
+        return exited[1], {
+            "MESSAGE_ID": systemd.PROCESS_EXITED,
+            "COMMAND": "ExecStart",
+            "EXIT_CODE": exited[2],
+            "EXIT_STATUS": exited[3],
+        }
+    for pattern, message in (
+        (_DEACTIVATED, systemd.DEACTIVATED),
+        (_STARTED, systemd.STARTED),
+        (_STOPPING, systemd.STOPPING),
+    ):
+        if found := pattern.match(peeled.text):
+            return found[1], {"MESSAGE_ID": message}
+    return None

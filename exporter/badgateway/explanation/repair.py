@@ -1,0 +1,179 @@
+"""Putting together again what an editor, a pager or a wiki took apart.
+
+Nothing here decides what a line means: it proposes texts that the line may have been, and a
+dialect reads one of them or none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from badgateway.events import ClientAbort, Event, Response, UpstreamFailure
+
+JOINED_LIMIT: Final = 64 * 1024
+"""Characters that lines put together may have."""
+
+_DEPTH: Final = 32
+_CUT_ENDS: Final = (">", "…", "...", "\\")
+_COMMENT: Final = re.compile(r'((?:[^"\\/#]|/(?!/)|"(?:[^"\\]|\\.)*")*?)\s*(?://|#).*$')
+_TRAILING_COMMA: Final = re.compile(r",(\s*[}\]])")
+_ELLIPSIS: Final = re.compile(r"^\s*(?:…|\.{3}|\[\.{3}\])\s*,?\s*$")
+# a level that had brackets, a number that had an asterisk
+_EATEN: Final = re.compile(r"([\d/:. T-]{19,24} )\[?([a-z]{4,6})\]? (\d+#\d+: )\*?(\d+ )")
+# what overwrites a beginning counts and measures; what stands before another's words are words
+_WORDS: Final = re.compile(r"[^\W\d_]")
+_UNBRACKETED: Final = re.compile(
+    r"(?!\[.*?\] \[\d+\] \[)\[?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-]\d{4})?)\]? "
+    r"\[?(\d{1,10})\]? \[?(DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? "
+)
+_TIMES: Final = (
+    "2001/01/01 00:00:00 ",
+    "[2001-01-01 00:00:00 +0000] ",
+    "2001-01-01T00:00:00Z ",
+    "Jan  1 00:00:00 ",
+)
+_HEAD: Final = 24
+_DAMAGE: Final = 16
+"""Characters at a line's beginning that may be lost."""
+
+
+def value(events: Sequence[Event] | None) -> tuple[int, int]:
+    """Return how much of a request events tell, for comparing two readings of the same line."""
+    known = located = 0
+    for event in events or ():
+        if isinstance(event, UpstreamFailure):
+            known += event.reason != "unknown"
+            located += event.upstream is not None
+        elif isinstance(event, Response | ClientAbort):
+            known += 1
+    return known, located
+
+
+def names_a_reason(events: Sequence[Event] | None) -> bool:
+    """Whether events tell why an attempt failed: nothing less is worth a guess at the line."""
+    return any(isinstance(e, UpstreamFailure) and e.reason != "unknown" for e in events or ())
+
+
+def uncut(text: str) -> str | None:
+    """Return a line without the mark a pager or a terminal cut it with; None when it has none."""
+    stripped = text.rstrip()
+    for end in _CUT_ENDS:
+        if stripped.endswith(end):
+            return stripped[: -len(end)]
+    return None
+
+
+def bracketed(text: str) -> str | None:
+    """Return a line with the brackets around time, process and level that it has elsewhere.
+
+    They were eaten on the way, or are of a version that wrote them otherwise.
+    """
+    found = _UNBRACKETED.match(text)
+    return _UNBRACKETED.sub(r"[\1] [\2] [\3] ", text, count=1) if found else None
+
+
+def restored(text: str) -> Iterator[str]:
+    """Yield what a line may be that lost its end, or what a wiki took for its own signs."""
+    whole = _EATEN.sub(r"\1[\2] \3*\4", text, count=1) if _EATEN.match(text) else text
+    if whole != text:
+        yield whole
+    if text.startswith("{"):
+        closed = closed_json(text)
+        if closed is not None:
+            yield closed
+
+
+def goes_on(text: str) -> bool:
+    """Whether a line ends between quotes: what follows belongs to it."""
+    return text.count('"') % 2 == 1
+
+
+def joined(parts: Sequence[str]) -> Iterator[str]:
+    """Yield what lines may be that were one before it was wrapped, the likelier first."""
+    stripped = [part.strip() for part in parts]
+    words = " ".join(part for part in stripped if part)
+    width = len(parts[0])
+    if all(len(part) == width for part in parts[:-1]) and len(parts[-1]) <= width:
+        yield "".join(parts)
+        yield words
+    else:
+        yield words
+        yield "".join(stripped)
+
+
+def whole_json(parts: Sequence[str]) -> str | None:
+    """Return the compact JSON object that lines make, or None when they make none (yet)."""
+    kept = [part for part in parts if not _ELLIPSIS.match(part)]
+    for separator in ("", " "):
+        for lines in (kept, [_uncommented(part) for part in kept]):
+            text = _TRAILING_COMMA.sub(r"\1", separator.join(lines))
+            compact = _compact(text)
+            if compact is not None:
+                return compact
+    return None
+
+
+def closed_json(text: str) -> str | None:
+    """Return a JSON object that was cut in the middle, ended where the last whole member ends."""
+    ends: list[tuple[int, str]] = []
+    closers: list[str] = []
+    quoted = escaped = False
+    for index, character in enumerate(text[:JOINED_LIMIT]):
+        if quoted:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                quoted = False
+        elif character == '"':
+            quoted = True
+        elif character in "{[":
+            closers.append("}" if character == "{" else "]")
+            if len(closers) > _DEPTH:
+                return None
+            ends.append((index + 1, "".join(reversed(closers))))
+        elif character in "}]":
+            if not closers:
+                return None
+            closers.pop()
+            ends.append((index + 1, "".join(reversed(closers))))
+        elif character == ",":
+            ends.append((index, "".join(reversed(closers))))
+        ends = ends[-4:]
+    for index, closing in reversed(ends):
+        compact = _compact(text[:index] + closing)
+        if compact is not None:
+            return compact
+    return None
+
+
+def beheaded(text: str, heads: Sequence[str]) -> Iterator[str]:
+    """Yield what a line may be whose first characters were lost or overwritten.
+
+    Args:
+        text: the line.
+        heads: how undamaged lines beside it begin.
+    """
+    for head in (*heads, *_TIMES):
+        for lost in range(1, min(_HEAD, len(head)) + 1):
+            yield head[:lost] + text
+            if lost <= _DAMAGE and not _WORDS.search(text, 0, lost):
+                yield head[:lost] + text[lost:]
+
+
+def _uncommented(line: str) -> str:
+    found = _COMMENT.match(line)
+    return found[1] if found else line
+
+
+def _compact(text: str) -> str | None:
+    try:
+        decoded = msgspec.json.decode(text.encode("utf-8", "surrogateescape"))
+        return msgspec.json.encode(decoded).decode() if isinstance(decoded, dict) else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
