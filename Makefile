@@ -1,7 +1,7 @@
 # Everything needs Python 3.11, git and make; the rest is fetched on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo quiet clean
+.PHONY: help setup run test lint demo quiet fuzz bench-logs bench-tail clean
 
 SCENARIO ?= missing-dependency
 ONCE ?=
@@ -14,7 +14,7 @@ export SCENARIO ONCE PLAIN
 PYTHON_HERE := .venv/bin/python
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 	@echo
 	@echo 'make demo ONCE=1                      ends by itself; its last line is a JSON object'
 	@echo 'make demo SCENARIO=missing-dependency one of those in tests/lab/scenarios/'
@@ -41,6 +41,15 @@ demo: setup ## break a real site and watch the page arrive that says why
 
 quiet: setup ## a healthy site for ten minutes: nothing may be said of it
 	@exec $(PYTHON_HERE) -m tests.lab.quiet $(SECONDS)
+
+fuzz: setup ## feed every log dialect what a fuzzer makes up, SECONDS each
+	$(PYTHON_HERE) -m tests.fuzz --seconds $(SECONDS)
+
+bench-logs: setup ## how fast logs are read, against mtail and grep
+	$(PYTHON_HERE) -m tests.bench.logs
+
+bench-tail: setup ## what following quiet files costs, against mtail
+	$(PYTHON_HERE) -m tests.bench.tailing
 
 clean: ## remove everything that was made or fetched here
 	rm -rf .venv .lab .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -79,8 +79,15 @@ def upstream() -> list[Any]:
         style.graph(
             "Failed attempts by reason",
             "Attempts of the proxy to get an answer from the application, retried ones included.",
-            [Query(pq.per_second("upstream_failures_total", "backend, reason"), "{{reason}}")],
+            [
+                Query(pq.per_second("upstream_failures_total", "backend, reason"), "{{reason}}"),
+                Query(
+                    pq.per_second("upstream_failures_masked_total", "backend"),
+                    "hidden from clients by a retry",
+                ),
+            ],
             unit="ops",
+            span=8,
         ),
         style.graph(
             "5xx by who made them",
@@ -88,7 +95,18 @@ def upstream() -> list[Any]:
             "told to answer so.",
             [Query(pq.per_second("proxy_errors_total", "origin, code"), "{{origin}} {{code}}")],
             unit="reqps",
+            span=8,
             stacked=True,
+        ),
+        style.graph(
+            "Time to answer",
+            "Of requests whose log line tells it: half, 95 and 99 of 100 took no longer.",
+            [
+                Query(pq.quantile(share, "upstream_response_duration_seconds"), name)
+                for share, name in ((0.5, "50 %"), (0.95, "95 %"), (0.99, "99 %"))
+            ],
+            unit="s",
+            span=8,
         ),
         style.timeline(
             "Listening",

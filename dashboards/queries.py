@@ -28,6 +28,12 @@ def times(name: str, by: str) -> str:
     return f"sum by ({by}) (increase({metric(name)}[$__rate_interval]))"
 
 
+def quantile(share: float, name: str) -> str:
+    """Return what a share of a histogram's observations did not exceed."""
+    buckets = f"sum by (le) (rate({metric(f'{name}_bucket')}[$__rate_interval]))"
+    return f"histogram_quantile({share}, {buckets})"
+
+
 def seen_by_users(name: str) -> str:
     """Return probes at edge and proxy; of a backend that has neither, those at its origin."""
     outside = metric(name, 'vantage=~"edge|proxy"')

@@ -13,7 +13,7 @@ from typing import Any
 import promql_parser
 
 from badgateway import vocabulary
-from badgateway.catalogue import BY_NAME, CLOSED, PREFIX
+from badgateway.catalogue import BY_NAME, CLOSED, PREFIX, Metric
 
 TARGET_LABELS = frozenset(("job", "instance"))
 FOREIGN = {
@@ -87,12 +87,25 @@ def _labels(node: Any, reading: Reading) -> frozenset[str]:
             return _labels(inner, reading)
 
 
+def _catalogued(name: str) -> tuple[Metric | None, frozenset[str]]:
+    """The metric that a name is of, and the labels it has under that name."""
+    bare = name.removeprefix(PREFIX) if name.startswith(PREFIX) else ""
+    metric = BY_NAME.get(bare)
+    if metric is not None:
+        return metric, frozenset(metric.labels)
+    for suffix, more in (("_bucket", {"le"}), ("_sum", set[str]()), ("_count", set[str]())):
+        metric = BY_NAME.get(bare.removesuffix(suffix)) if bare.endswith(suffix) else None
+        if metric is not None and metric.kind == "histogram":
+            return metric, frozenset(metric.labels) | more
+    return None, frozenset()
+
+
 def _selected(node: Any, reading: Reading) -> frozenset[str]:
     name = node.name or ""
     reading.metrics.add(name)
-    metric = BY_NAME.get(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+    metric, labels = _catalogued(name)
     if metric is not None:
-        labels = frozenset(metric.labels) | TARGET_LABELS
+        labels |= TARGET_LABELS
     elif name in FOREIGN:
         labels = FOREIGN[name]
     elif name in reading.records:

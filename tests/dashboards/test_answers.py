@@ -43,6 +43,8 @@ UP = {f"up{{{TARGET}}}": "1x40"}
 FAILING_SOON = "0x10 0+30x29"
 SITE = ',proxy="caddy",site="s"'
 UPSTREAM = ',proxy="caddy",upstream="a:1"'
+PROXY = ',proxy="caddy"'
+DURATION = "badgateway_upstream_response_duration_seconds"
 UNIT = ',manager="systemd",unit="shop.service"'
 INCIDENT: Series = {
     **UP,
@@ -53,6 +55,9 @@ INCIDENT: Series = {
     **answers(502, FAILING_SOON),
     f'badgateway_proxy_errors_total{{{SHOP}{SITE},code="502",origin="upstream"}}': FAILING_SOON,
     f'badgateway_upstream_failures_total{{{SHOP}{UPSTREAM},reason="reset"}}': FAILING_SOON,
+    f"badgateway_upstream_failures_masked_total{{{SHOP}{UPSTREAM}}}": FAILING_SOON,
+    f'{DURATION}_bucket{{{SHOP}{PROXY},le="1"}}': FAILING_SOON,
+    f'{DURATION}_bucket{{{SHOP}{PROXY},le="+Inf"}}': FAILING_SOON,
     f'badgateway_upstream_listening{{{SHOP},upstream="a:1"}}': "1x10 0x29",
     **one_hot("diagnosis", "cause", vocabulary.CAUSES, "missing_dependency"),
     f'badgateway_diagnosis_confidence_ratio{{{SHOP},cause="missing_dependency"}}': "0.95x40",
