@@ -48,7 +48,8 @@ def test_only_what_is_in_the_catalogue_is_exposed_and_with_its_labels(
         assert family.type == metric.kind
         assert family.documentation == metric.help
         for sample in family.samples:
-            assert set(sample.labels) == set(metric.labels)
+            assert set(sample.labels) - {"le"} == set(metric.labels)
+            assert ("le" in sample.labels) == sample.name.endswith("_bucket")
         names.add(metric.name)
     assert len(names) > 30
 

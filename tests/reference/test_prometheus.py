@@ -211,6 +211,18 @@ def test_label_values_arrive_as_they_are(servers: dict[str, Server], name: str, 
     assert info["metric"]["environment"] == 'rehearsal "quoted" \\ and ümläut'
 
 
+def described(series: str) -> catalogue.Metric:
+    """Return the metric that a series' name is of."""
+    name = series.removeprefix(catalogue.PREFIX)
+    histograms = {
+        f"{metric.name}_{part}": metric
+        for metric in catalogue.METRICS
+        if metric.kind == "histogram"
+        for part in ("bucket", "sum", "count")
+    }
+    return histograms.get(name) or catalogue.BY_NAME[name]
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_types_and_help_are_the_catalogues(servers: dict[str, Server], name: str) -> None:
     server = servers[name]
@@ -218,7 +230,11 @@ def test_types_and_help_are_the_catalogues(servers: dict[str, Server], name: str
     exposed = {one for one in server.get("label/__name__/values") if one.startswith("badgateway_")}
     assert len(exposed) > 30
     for full in exposed:
-        metric = catalogue.BY_NAME[full.removeprefix(catalogue.PREFIX)]
+        metric = described(full)
         # OpenMetrics names a counter's family without its suffix
-        said = metadata.get(full, []) + metadata.get(full.removesuffix("_total"), [])
+        said = [
+            one
+            for family in {full, full.removesuffix("_total"), catalogue.PREFIX + metric.name}
+            for one in metadata.get(family, [])
+        ]
         assert {(one["type"], one["help"]) for one in said} == {(metric.kind, metric.help)}
