@@ -14,6 +14,9 @@ from badgateway.redaction import redacted
         ("DB_PASSWORD: 'hunter 2' is wrong", "DB_PASSWORD: … is wrong"),
         ('{"api_key": "hunter2"}', '{"api_key": …}'),
         ("AWS_SECRET_ACCESS_KEY=hunter2", "AWS_SECRET_ACCESS_KEY=…"),
+        ("GET /a-?session=hunter2 HTTP/1.1", "GET /a-?… HTTP/1.1"),
+        ("Authorization: Bearer hunter2 sent", "Authorization: … sent"),
+        ("Set-Cookie: a=hunter2; b=hunter3", "Set-Cookie: …"),
     ],
 )
 def test_secrets_are_taken_out(text: str, shown: str) -> None:

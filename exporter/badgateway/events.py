@@ -82,6 +82,7 @@ class Response:
         spent: seconds from the request to this line, where known: since when other lines may be
             about the same request.
         marks: as of ``UpstreamFailure``.
+        timed: whether ``at`` stands in the line; otherwise it is when it was read.
     """
 
     at: float
@@ -96,6 +97,7 @@ class Response:
     tells: bool = False
     spent: float | None = None
     marks: tuple[str, ...] = ()
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class AnswerOrigin:
     Attributes:
         origin: ``proxy`` when the proxy refused it, as by a limit; ``application`` when the
             application complained of its own.
+        probe: the token of the probe that asked, if one did.
         marks: as of ``UpstreamFailure``.
     """
 
@@ -125,6 +128,7 @@ class AnswerOrigin:
     detail: str = ""
     identity: str = ""
     marks: tuple[str, ...] = ()
+    probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

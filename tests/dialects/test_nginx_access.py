@@ -25,9 +25,8 @@ COARSE: dict[str, set[str]] = {
         "tls_to_plain", "tls_selfsigned", "tls_expired", "tls_wrongname", "tls_old_version",
         "tls_client_cert", "tls_client_cert13", "tls_sni_unknown", "tls_close", "tls_rst",
         "rst_on_accept", "one_down", "masked_502", "fcgi_refused", "fcgi_unix_missing",
-        "fcgi_unix_perm", "fcgi_unix_full",
+        "fcgi_unix_perm", "fcgi_unix_full", "blackhole", "tcp_backlog_full", "tls_hang",
     },
-    "connect_timeout": {"tls_hang"},
     "upstream_closed": {
         "rst_unread", "close_before_response", "close_before_response_post", "keepalive_fin_get",
         "keepalive_rst_get", "keepalive_rst_post", "upload_rst", "fcgi_close", "fcgi_rst",
@@ -38,8 +37,8 @@ COARSE: dict[str, set[str]] = {
     },
     "response_timeout": {"upload_stall"},
     "no_live_upstream": {"pool_exhausted"},
-    "proxy_local": {"auth_down"},  # the subrequest's upstream is in no variable of the request
     "": {
+        "auth_down",  # the subrequest's upstream is in no variable of the request
         "close_mid_body_chunked", "rst_mid_body_chunked", "stall_mid_body_cl",
         "dup_content_length", "bad_content_length", "cl_and_te", "excess_body",
         "client_abort_download", "client_abort_upload", "ws_rst", "ws_idle", "buffer_io",
@@ -122,7 +121,7 @@ def line_of(**fields: str) -> str:
         ({"status": "502", "us": "502", "uct": "-", "uht": "-", "ubr": "0"}, "upstream",
          ["connect_failed"]),
         ({"status": "504", "us": "504", "uct": "-", "uht": "-", "ubr": "0"}, "upstream",
-         ["connect_timeout"]),
+         ["connect_failed"]),  # TCP's or TLS' time was up
         ({"status": "502", "us": "502", "uht": "-", "ubr": "0"}, "upstream", ["upstream_closed"]),
         ({"status": "502", "us": "502", "uht": "-", "ubr": "4096"}, "upstream",
          ["header_too_big"]),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import time
+from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from badgateway import vocabulary
-from badgateway.explanation import reading
+from badgateway.dialects import dialect, names
+from badgateway.envelopes import cleaned, prefixes, structured, times
+from badgateway.events import LINE_LIMIT
+from badgateway.explanation import reading, repair
+from tests.cli.test_explain import run
 from tests.explanation.told import told
 
 REFUSED = (
@@ -82,6 +89,65 @@ def test_no_input_takes_long() -> None:
         "[2026-11-21 08:20:37 +0000] [5] [INFO] " + "(" * 60000,
     ):
         assert seconds(text) < 5, text[:40]
+
+
+SHAPES: dict[str, Callable[[str], object]] = {
+    **{shape.__name__: shape for shape in prefixes.PREFIXES},
+    **{name: dialect(name).SIGNATURE.match for name in names()},
+    "container_json": structured.container_json, "journal_json": structured.journal_json,
+    "collected": structured.collected, "cleaned": cleaned, "inside": times.inside,
+    "bare": repair.bare, "bracketed": repair.bracketed, "uncut": repair.uncut,
+    "restored": lambda text: list(repair.restored(text)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_no_shape_takes_long_over_a_line(name: str) -> None:
+    shape = SHAPES[name]
+    for begin in ("", REFUSED[:40], REFUSED, "Nov 21 08:36:14 vm a[1]: ", "10.0.0.7:1 [", '{"a":'):
+        for again in (
+            " ", "a", "0", '"', '\\"', "[", "{", "(", ":", "|", ", ", " while ", ", client: ",
+            "*1 ", "connect() failed (1: ", ' HTTP/2.0", upstream: "', "0/0/0/0/0 ",
+            "- - [", '"a":1,', "\x1b[", "&quot;", "2026/11/21 08:35:14 ", "[error] 1#1: *1 ",
+        ):  # fmt: skip
+            text = (begin + again * (LINE_LIMIT // len(again)))[:LINE_LIMIT]
+            begun = time.process_time()
+            shape(text)
+            assert time.process_time() - begun < 0.25, (begin, again)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        REFUSED.replace("GET /a ", "GET /a?key=hunter2 "),
+        REFUSED.replace("GET /a ", "GET /a-?key=hunter2 "),
+        REFUSED.replace("http://127", "http://user:hunter2@127"),
+        REFUSED.replace("connect() failed", 'upstream sent bad header: "Set-Cookie: s=hunter2"'),
+        REFUSED.replace(
+            "connect() failed", 'upstream sent invalid header: "Authorization: Bearer hunter2"'
+        ),
+        '10.0.0.7 - - [21/Nov/2026:08:35:14 +0000] "GET /a?p=hunter2 HTTP/1.1" 502 157 '
+        '"http://user:hunter2@app.test/b?p=hunter2" "curl/8"',
+        json.dumps(
+            {"level": "error", "ts": 1795250324.9, "logger": "http.log.error", "status": 502,
+             "msg": "dial tcp: lookup api?token=hunter2: no such host", "duration": 0.1,
+             "request": {"uri": "/a?p=hunter2", "host": "app.test", "headers":
+                         {"Cookie": ["hunter2"], "Authorization": ["Basic hunter2"]}}}
+        ),
+    ],
+)  # fmt: skip
+def test_no_secret_of_a_request_is_shown(line: str) -> None:
+    assert told(line)
+    for more in ((), ("--json",)):
+        shown = run(*more, "-", given=line + "\n").output
+        assert "hunter2" not in shown
+
+
+def test_no_control_character_of_a_log_reaches_the_terminal() -> None:
+    line = REFUSED.replace("app.test", "a\x1b[31m\x07\u202e").replace("failed", "failed\x9b2J\x08")
+    for more in ((), ("--json",)):
+        shown = run(*more, "-", given=line + "\n").output
+        assert not {"\x1b", "\x07", "\x08", "\x9b", "\u202e"} & set(shown)
 
 
 def test_a_line_without_an_end_is_cut() -> None:

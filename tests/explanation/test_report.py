@@ -52,3 +52,40 @@ def test_times_of_several_days_bear_their_day(tmp_path: Path) -> None:
     assert days == ["2026-11-21", "2026-11-22"]
     text = run(str(log)).output
     assert text.index("2026-11-21") < text.index("2026-11-22")
+
+
+def test_a_row_says_where_it_failed_and_what_clients_got(tmp_path: Path) -> None:
+    error = (
+        "2026/11/21 08:35:{0} [error] 9#9: *{0} connect() failed (111: Connection refused) while "
+        'connecting to upstream, client: 10.0.0.7, server: a, request: "GET /{0} HTTP/1.1", '
+        'upstream: "http://10.0.0.{1}:80/", host: "a"'
+    )
+    access = '10.0.0.7 - - [21/Nov/2026:08:35:{0} +0000] "GET /{0} HTTP/1.1" {1} 1 "-" "-"'
+    log = tmp_path / "log"
+    tries = ((10, 1), (11, 1), (12, 2), (13, 2))
+    answers = ((10, 502), (11, 502), (12, 200))
+    lines = [error.format(*each) for each in tries] + [access.format(*each) for each in answers]
+    log.write_text("\n".join(lines))
+    text = run(str(log)).output
+    assert "  at 10.0.0.1:80 (2), 10.0.0.2:80 (2)\n" in text
+    assert "  the client got 502 (2), 200 (1)\n" in text
+
+
+@pytest.mark.parametrize("width", ["40", "80"])
+def test_what_is_piped_on_is_not_cut_at_a_width(
+    width: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    log = tmp_path / ("x" * 90)
+    log.write_text(HTTPLOG)
+    text = run(str(log)).output
+    assert f"  {log}:1  127.0.0.1:49580" in text
+    assert '"GET /a HTTP/1.1"' in text
+
+
+def test_what_the_proxy_refused_is_called_an_answer() -> None:
+    line = (
+        "2026/11/21 08:35:14 [error] 9#9: *12 limiting requests, excess: 0.9 by zone "
+        '"one", client: 10.0.0.7, server: a, request: "GET / HTTP/1.1"'
+    )
+    assert "answer" in next(row for row in run("-", given=line).output.split("\n") if "  1" in row)

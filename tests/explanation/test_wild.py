@@ -265,8 +265,11 @@ def test_a_line_inside_a_line_tells_nothing() -> None:
             "while reading upstream",
         ),
         "2026/11/21 08:35:14 [info] 9001#9001: *12 client 10.0.0.7 closed keepalive connection",
-        "2026/11/21 08:35:14 [error] 9001#9001: *12 limiting requests, excess: 0.998 by zone "
-        '"one", client: 10.0.0.7, server: app.test, request: "GET / HTTP/1.1", host: "app.test"',
+        "2026/11/21 08:35:14 [error] 9001#9001: *12 limiting requests, dry run, excess: 0.998 by "
+        'zone "one", client: 10.0.0.7, server: app.test, request: "GET / HTTP/1.1"',
+        "2026/11/21 08:35:14 [error] 9001#9001: *12 FastCGI sent in stderr: \"PHP message: PHP "
+        'Warning: x" while reading response header from upstream, client: 10.0.0.7, server: '
+        'app.test, request: "GET / HTTP/1.1", upstream: "fastcgi://127.0.0.1:9000"',
         "2026/11/21 08:35:14 [alert] 9001#9001: worker process 9002 exited on signal 9",
         "[2026-11-21 08:20:37 +0000] [20664] [INFO] Booting worker with pid: 20664",
         "INFO:     127.0.0.1:36036 - \"GET / HTTP/1.1\" 502 Bad Gateway",

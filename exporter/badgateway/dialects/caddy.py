@@ -22,6 +22,9 @@ from badgateway.redaction import redacted
 _CLIENT_CLOSED_REQUEST: Final = 499
 _GATEWAY_ERRORS: Final = (502, 503, 504)
 _LEFT_KEPT: Final = 1024
+_COPYING: Final = ("read tcp", "write tcp", "readfrom tcp")
+_TO_CLIENT: Final = ("writing: ", "write tcp", "write unix")
+"""How an error of a body begins that could not be passed on."""
 
 # zap's console: TIME, LEVEL, LOGGER, MESSAGE and the fields, between tabs
 _CONSOLE: Final = re.compile(
@@ -32,7 +35,8 @@ _CONSOLE: Final = re.compile(
 )
 # the path is the client's and unescaped; a message holds no "] "
 _CADDY_1: Final = re.compile(
-    r"^(?P<time>[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}) "
+    r"^(?P<time>[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}"
+    r"|[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) "
     r"\[(?P<level>ERROR|NOTICE|WARNING|INFO) (?P<status>[0-9]{1,3}) .*\] (?P<message>.*)$"
 )
 
@@ -44,8 +48,11 @@ class Reader:
     SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(
         r'^\{"level":"[a-z]+","[a-z@_]+":[^,]{1,40},(?:"logger":"|"msg":")'
         r"|^[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?[\t ]+"
-        r"(?:\x1b\[[0-9;]*m)?(?:DEBUG|INFO|WARN|ERROR|FATAL)(?:\x1b\[[0-9;]*m)?[\t ]"
-        r"|^[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4} \[(?:ERROR|NOTICE) [0-9]{1,3} "
+        r"(?:\x1b\[[0-9;]*m)?(?:DEBUG|INFO|WARN|ERROR|FATAL"
+        r"|(?:debug|info|warn|error|fatal)(?=[\t ]+(?:http|layer4|tls|admin|caddy)))"
+        r"(?:\x1b\[[0-9;]*m)?[\t ]"
+        r"|^(?:[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}"
+        r"|[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) \[(?:ERROR|NOTICE) [0-9]{1,3} "
     )
 
     def __init__(self) -> None:
@@ -81,12 +88,15 @@ class Reader:
         status = entries.status(entry.status)
         if trace and not trace.startswith("reverseproxy."):
             return ()  # another handler's error: what it was told to answer
-        if not trace and status not in _GATEWAY_ERRORS:
+        cut = entry.duration is None  # it stands last but for the status and the trace
+        if not trace and status not in _GATEWAY_ERRORS and not cut:
             return ()
         message = entries.text(entry.msg) or ""
         request, marks = entry.request, entries.marks(entry)[:1]
         site, probe, identity = request.site, entries.probe(request), entries.identity(entry)
         reason = go_errors.reason(message)
+        if cut and not trace and (reason == "unknown" or message.startswith(_COPYING)):
+            return ()  # a forward proxy writes the same
         if reason == go_errors.CLIENT_ABORT:
             self._leaves(marks)
             return (ClientAbort(at, site, probe, identity, marks),)
@@ -148,7 +158,7 @@ def _aborted(entry: Entry, at: float) -> tuple[Event, ...]:
     error = entries.text(entry.error) or ""
     request, marks = entry.request, entries.marks(entry)[1:]
     probe, identity = entries.probe(request), entries.identity(entry)
-    if "context canceled" in error:
+    if go_errors.of_client(error) or error.startswith(_TO_CLIENT):
         return (ClientAbort(at, request.site, probe, identity, marks),)
     if "timeout" in error:
         reason = "body_timeout"
@@ -181,7 +191,8 @@ def _caddy_1(line: Line, found: re.Match[str]) -> tuple[Event, ...]:
     status, message = int(found["status"]), found["message"]
     if found["level"] != "ERROR" or status not in _GATEWAY_ERRORS:
         return ()
-    at = stamps.clf(found["time"])
+    written = found["time"]
+    at = stamps.clf(written) if written[2] == "/" else stamps.local(written)
     at = line.at if at is None else at
     reason = go_errors.reason(message)
     if reason == go_errors.CLIENT_ABORT:

@@ -33,8 +33,14 @@ _ERRNO: Final = (
 _NO_UPSTREAM: Final = ("no hosts available upstream", "unreachable backend")
 
 _DIAL = re.compile(r"\bdial (?:tcp[46]?|unix|udp[46]?) ?(\S*?)(?:->(\S+?))?: ")
+_GLUED = re.compile(r"(:[0-9]{1,5}):[a-z]+$")  # a space was lost where the line was wrapped
 _PEER = re.compile(r"\b(?:read|write) (?:tcp[46]?|unix) \S+?->(\S+?): ")
 _UPLOAD_CUT = re.compile(r"^readfrom tcp \S+: unexpected EOF$")
+_CLIENT_LEFT = re.compile(
+    r"context canceled|operation was canceled|\bstream [0-9]+ cancell?ed|http2: stream closed"
+    r"|client disconnected|timeout: no recent network activity"
+    r"|\bH3 error|\bH3_[A-Z_]+|Application error 0x10[0-9a-f]\b"
+)
 
 
 def reason(message: str) -> str:
@@ -46,11 +52,7 @@ def reason(message: str) -> str:
     """
     if message.startswith(_NO_UPSTREAM) or "no upstreams available" in message:
         return "no_live_upstream"
-    if (
-        "context canceled" in message
-        or "operation was canceled" in message
-        or _UPLOAD_CUT.match(message)
-    ):
+    if of_client(message) or _UPLOAD_CUT.match(message):
         return CLIENT_ABORT
     if "lookup " in message:
         return "dns_failure"
@@ -84,6 +86,11 @@ def reason(message: str) -> str:
     return "unknown"
 
 
+def of_client(message: str) -> bool:
+    """Tell whether a Go error text says that the client went away, also over HTTP/2 and HTTP/3."""
+    return _CLIENT_LEFT.search(message) is not None
+
+
 def upstream(message: str) -> str | None:
     """Return the address a Go error text names as the other end, or None.
 
@@ -94,8 +101,9 @@ def upstream(message: str) -> str | None:
         address = dialled[2] or dialled[1]
         if not address or address == "lookup":
             return None
+        address = _GLUED.sub(r"\1", address)
         return f"unix:{address}" if address.startswith("/") else address
     peer = _PEER.search(message)
     if peer:
-        return peer[1]
+        return _GLUED.sub(r"\1", peer[1])
     return None

@@ -69,6 +69,8 @@ class Reader:
         self._last_words: dict[str | None, tuple[str, str]] = {}
         self._writer: int | None = None
         self._over = False
+        self._halting = False
+        self._upgrading = False
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of gunicorn, of its application or of systemd tells."""
@@ -107,14 +109,16 @@ class Reader:
             return self._worker_ended(line, int(terminated[1]), self._killed(terminated[2]), text)
         if exited := _EXITED.match(text):
             pid, code = int(exited[1]), int(exited[2])
+            self._halting = self._halting or code in _BOOT_CODES
             reason = "boot_failure" if code in _BOOT_CODES else self._exit(code)
             return self._worker_ended(line, pid, reason, text)
         if signal := _SIGNAL.match(text):
             self._phase = _PHASES.get(signal[1])
+            self._upgrading = signal[1] == "usr2"
             if self._phase == "stop":
                 self._say(line, "stop", text)
         elif text.startswith("Starting gunicorn "):
-            self._over, self._phase = False, None
+            self._over, self._halting, self._phase = False, False, None
         elif text.startswith(("Reason: ", "Worker failed to boot", "App failed")):
             self._say(line, "boot_failure", text)
             return self._unsupervised(line, "boot_failure", text)
@@ -219,6 +223,8 @@ class Reader:
         if line.pid is not None or self._over:
             return ()
         self._over = True
+        if self._upgrading and reason == "boot_failure":
+            self._upgrading, reason = False, "upgrade_failed"  # the old master serves on
         return (ServerEnd(line.at, self.NAME, reason, self._writer, redacted(text)[:MESSAGE_KEPT]),)
 
     def _killed(self, signal: str) -> str:
@@ -227,7 +233,8 @@ class Reader:
             number = int(signal.removeprefix("code ")) & 0x7F
             signal = str(number)
         if signal in ("SIGTERM", "15", "SIGINT", "2", "SIGQUIT", "3"):
-            return self._phase or "external_term"
+            # a master that halts over a worker that could not boot ends the others
+            return self._phase or ("stop" if self._halting else "external_term")
         if signal in ("SIGKILL", "9"):
             return "stop_timeout" if self._phase == "stop" else "sigkill"
         return "segfault" if signal in _MEMORY_FAULTS else "signal"

@@ -19,15 +19,16 @@ from badgateway.events import ClientAbort, Event, Line, Response, UpstreamFailur
 
 _TAG: Final = r"(?:haproxy(?:\[[0-9]+\])?: )?"
 _HEAD: Final = (
-    _TAG + r"(?P<client>[^ ]+):(?P<port>[0-9]+|-) "
+    r"(?:" + _TAG + r"(?P<client>[^ ]+):(?P<port>[0-9]+|-)"
+    r"|(?:[\w.-]{1,64} )?haproxy(?:\[[0-9]+\])?:?) "  # somebody masked the client away
     r"\[(?P<time>[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8}(?:\.[0-9]{1,3})?)\] "
-    r"(?P<frontend>[^ ]+) (?P<backend>[^ /]+)/(?P<server>[^ ]+) "
+    r"(?P<frontend>[^ ]+) (?P<backend>[^ /]+)(?:/(?P<server>[^ ]*))? "
 )
 _TAIL: Final = (
     r"[0-9]+/[0-9]+/[0-9]+/[0-9]+/(?P<retries>\+?-?[0-9]+) [0-9]+/[0-9]+(?: (?P<rest>.*))?$"
 )
 _HTTP: Final = re.compile(
-    "^" + _HEAD + r"(?P<timers>\+?-?[0-9]+(?:/\+?-?[0-9]+){4}) (?P<status>-?[0-9]+) "
+    "^" + _HEAD + r"(?P<timers>\+?-?[0-9]+(?:/\+?-?[0-9]+){4,5}) (?P<status>-?[0-9]+) "
     r"\+?-?[0-9]+ [^ ]* [^ ]* (?P<state>[A-Za-z-]{4}) " + _TAIL,
     re.S,
 )
@@ -97,8 +98,10 @@ class Reader:
 
     NAME: ClassVar[str] = "haproxy"
     SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(
-        "^" + _HEAD + r"\+?-?[0-9]+(?:/\+?-?[0-9]+){2,4} "
+        "^" + _HEAD.partition(r" (?P<frontend>")[0] + r"(?: |$)"
         r'|^\{(?=.*"tsc" ?: ?"[A-Za-z-]{2,4}")(?=.*"backend" ?:)'
+        r"|^" + _TAG + r"[^ ]+:[0-9]+ \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}[0-9:.]*$"  # wrapped
+        r"|^" + _TAG + r"[0-9.]{7,15}:[0-9]{1,5} ?$"
         r"|^(?:haproxy\[[0-9]+\]: )(?:Server |backend |Proxy |Connect)"
     )
 
@@ -201,7 +204,8 @@ def _upstream(session: _Session) -> str | None:
     """The server's address where the line has it, else its name; a backend's without a server."""
     if session.server == _NO_SERVER:
         return session.backend if session.backend != _NO_SERVER else None
-    return nginx_fields.address(_place(session)) or f"{session.backend}/{session.server}"
+    named = f"{session.backend}/{session.server}" if session.server else session.backend
+    return nginx_fields.address(_place(session)) or named
 
 
 def _times(line: Line, session: _Session) -> tuple[float, float | None]:
@@ -227,10 +231,15 @@ def _of_text(found: re.Match[str]) -> _Session:
         extra = _pairs(" " + rest)
     status = _int(given.get("status") or "-1")
     return _Session(
-        given["state"], status if status > 0 else None, given["client"],
-        given["backend"], given["server"], given["retries"], timers[-1],
+        given["state"], status if status > 0 else None, given["client"] or "",
+        given["backend"], _server(given["server"]), given["retries"], timers[-1],
         timers[3] if len(timers) == 5 else -1, stamps.clf(given["time"]), None, request, extra,
     )  # fmt: skip
+
+
+def _server(name: str | None) -> str:
+    """A server's name; the sign for none is eaten where it is taken for a tag, or masked."""
+    return _NO_SERVER if name in ("", "-", "NOSRV") else name or ""
 
 
 def _of_json(text: str) -> _Session | None:

@@ -26,9 +26,10 @@ class Reader:
 
     NAME: ClassVar[str] = "nginx-access"
     SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(
-        r'^(?!.*" [0-9]+ms$)'
-        r'(?:[^ "]+ )?[^ "]+ - [^"\[]*\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}\] '
-        r'"[^"]*" (?:[0-9]{3}|-) (?:[0-9]+|-)(?: |$)'
+        r'^(?!.*" [0-9]+ms$)(?![^ ]{0,120}(?:/|\.log)[^ ]{0,60}:)'
+        r'(?:[^ "]+ )?[^ "]+ - (?:\[[^"\]]*\] - )?[^"\[]*'
+        r"\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}\] "
+        r'(?:"[^"]*" (?:[0-9]{3}|-) (?:[0-9]+|-)(?: |$)|"[^"]*"?(?: [0-9]{0,3})?$)'
         r'|^\{(?!.*[{,] ?"(?:logger|tsc|OriginStatus|response_flags)" ?:)'
         r'(?=.*[{,] ?"(?:status|http_status|status_code)" ?: ?"?[0-9])'
         r'(?=.*[{,] ?"(?:upstream_status|upstream_addr|upstream_response_time|us|body_bytes_sent'
@@ -99,8 +100,8 @@ def _events(line: Line, fields: Mapping[str, str]) -> tuple[Event, ...] | None:
     status = int(text)
     if status == 0:
         return ()  # no answer, and nobody says why
-    at = _at(fields)
-    at = line.at if at is None else at
+    written = _at(fields)
+    at = line.at if written is None else written
     site = nginx_fields.site_of(fields)
     probe = probe_token(fields.get("http_user_agent", ""))
     identity = fields.get("request_id", "")
@@ -116,6 +117,7 @@ def _events(line: Line, fields: Mapping[str, str]) -> tuple[Event, ...] | None:
         Response(
             at, status, site, said.origin, said.duration, said.upstream, probe, identity,
             attempts, said.tells, nginx_upstream.number(fields.get("request_time", "")), marks,
+            written is not None,
         ),
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 from badgateway.dialects import nginx_fields, nginx_messages
 from badgateway.events import AnswerOrigin, ClientAbort, Event, Line, UpstreamFailure
 from badgateway.redaction import redacted
+from badgateway.useragent import referer_token
 
 _LINE: Final = re.compile(
     r"^(?P<time>[0-9/]{0,10} ?[0-9:]{0,8}) ?"
@@ -29,14 +30,15 @@ _CONTEXT: Final = re.compile(
     r", client: (?P<client>[^,\s]*), server: (?P<server>.*?)"
     r'(?=, request: "|, subrequest: "|, upstream: "|, host: "|, bytes from/to |, login: |$)'
 )
-_REQUEST: Final = re.compile(r', request: "(.*?)(?: HTTP/[0-9](?:\.[0-9])?"|"?$)', re.S)
+_REQUEST: Final = re.compile(r', {1,8}request: "(.*?)(?: HTTP/[0-9](?:\.[0-9])?"|"?$)', re.S)
 _LATER_END: Final = re.compile(r' HTTP/[23](?:\.0)?", (?:subrequest|upstream|host): "')
-_SUBREQUEST: Final = re.compile(r', subrequest: "[^"]*"')
-_UPSTREAM: Final = re.compile(r', upstream: "([^"\s]+)"?')
+_SUBREQUEST: Final = re.compile(r', {1,8}subrequest: "[^"]*"')
+_UPSTREAM: Final = re.compile(r', {1,8}upstream: "([^"\s]+)"?')
 # a first part that holds somebody else's words up to its own end
 _FOREIGN: Final = re.compile(
     r'^(?:FastCGI sent in stderr: |\w+\(\) "|"|broken header: |upstream sent |directory index of )'
 )
+_REFERRER: Final = ', referrer: "'
 _SCHEME: Final = re.compile(r"[a-z0-9]+://|passenger:")
 _REFUSED_FILE: Final = '" failed ('
 
@@ -119,14 +121,15 @@ class Reader:
         identity = self._identity(found, message, context)
         if reason == nginx_messages.CLIENT_ABORT:
             told = context.request or context.upstream
-            return (ClientAbort(at, site, None, identity, marks),) if told else ()
+            return (ClientAbort(at, site, _probe(rest), identity, marks),) if told else ()
         if self._told(found["connection"], at, message, context):
             return ()
         address, group = nginx_fields.upstream_of(context.upstream)
         upstream = group if reason == "no_live_upstream" else address
         return (
             UpstreamFailure(
-                at, reason, None, site, upstream, redacted(message)[:300], None, identity, marks
+                at, reason, None, site, upstream, redacted(message)[:300], _probe(rest), identity,
+                marks,
             ),
         )  # fmt: skip
 
@@ -140,7 +143,7 @@ class Reader:
             AnswerOrigin(
                 line.at if at is None else at, origin, nginx_fields.site(context.server),
                 redacted(message)[:300], self._identity(found, message, context),
-                _marks(found["connection"], context),
+                _marks(found["connection"], context), _probe(rest),
             ),
         )  # fmt: skip
 
@@ -184,6 +187,12 @@ class Reader:
         return f"{key} {number}"
 
 
+def _probe(rest: str) -> str | None:
+    """The token of the probe that asked; a client may write anything there but that."""
+    _, separator, referrer = rest.rpartition(_REFERRER)
+    return referer_token(referrer.removesuffix('"')) if separator else None
+
+
 def _unfinished(rest: str) -> bool:
     """Whether a message goes on in the next line.
 
@@ -213,7 +222,7 @@ def _context(text: str, message: str) -> _Context:
     asked = _REQUEST.match(rest)
     if asked is not None:
         request, rest = asked[1], rest[asked.end() :]
-        if _LATER_END.search(asked[0][-12:] + rest):
+        if _LATER_END.search(rest):
             # an old nginx let HTTP/2 requests hold spaces: any of the ends may be the client's
             return _Context(client, server, request, "")
     if found_subrequest := _SUBREQUEST.match(rest):

@@ -23,6 +23,8 @@ _ESCAPED: Final = re.compile(r'["\x00-\x1f]|\\(?!x[0-9A-Fa-f]{2})|\\x[0-9A-Fa-f]
 _ADDRESS: Final = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]\"]+):([0-9]{1,5})$")
 _NAME: Final = re.compile(r"^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?$")
 _GROUP: Final = re.compile(r"^[A-Za-z0-9_.-]{1,253}(?::[0-9]{1,5})?$")
+_PLACE_END: Final = re.compile(r"[/?]")
+_GLUED: Final = re.compile(r"^((?:[0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5})[^0-9:]")
 _MASKED: Final = re.compile(r"(?:^|\.)[xX*]+(?:\.|$)")
 
 
@@ -101,7 +103,9 @@ def upstream_of(url: str) -> tuple[str | None, str | None]:
     place = rest if separator else url.removeprefix("passenger:")
     if place.startswith("unix:"):
         return address("unix:" + place[5:].partition(":")[0]), None
-    place = place.partition("/")[0]
+    place = _PLACE_END.split(place, maxsplit=1)[0]
+    if glued := _GLUED.match(place):
+        place = glued[1]  # the rest is of a path that was given without its slash
     return address(place), group(place)
 
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 
 COMBINED: Final = (
-    r"^(?:(?P<virtual>[^ ]++) )??(?P<remote_addr>[^ ]++) - [^[]*+\[(?P<time_local>[^]]*+)\] "
+    r"^(?:(?P<virtual>[^ ]++) )??(?P<remote_addr>[^ ]++) - (?:\[[^]]*+\] - )?[^[]*+"
+    r"\[(?P<time_local>[^]]*+)\] "
     r'"(?P<request>[^"]*+)" (?P<status>[^ ]++) [^ ]++'
     r'(?: "[^"]*+"(?: "(?P<agent>[^"]*+)")?)?(?P<tail>(?: .*+)?)$'
 )

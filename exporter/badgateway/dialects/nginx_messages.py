@@ -58,12 +58,13 @@ _NO_FAILURE: Final = re.compile(
     r"^(?:an upstream response is buffered|a client request body is buffered|limiting |delaying "
     r"|upstream server temporarily disabled|FastCGI sent in stderr|auth request unexpected status"
     r"|upstream sent more data than|upstream sent data after final chunk|SSL_shutdown\(\)"
-    r"|client (?!timed out))"
+    r"|client (?!timed out)|\[lua\] |lua )"
 )
 _REFUSED: Final = re.compile(r"^limiting (?:requests|connections)\b(?!, dry run)")
 _COMPLAINED: Final = "FastCGI sent in stderr: "
 _TOO_BIG: Final = re.compile(
-    r"^upstream sent (?:too big header|too big trailers|too large http2 header)"
+    r"^upstream (?:sent (?:too big header|too big trailers|too large http2 header)"
+    r"|buffer is too small to read response)"
 )
 _OTHER_WORDS: Final = re.compile(
     r"^upstream (?:sent|rejected|violated|prematurely sent)|^upstream \S+ frame"
@@ -93,7 +94,12 @@ PHASES: Final = {
 def split(message: str) -> tuple[str, str]:
     """Return a message's words and what nginx was doing (after ``while``), or an empty string."""
     words, found, doing = message.rpartition(" while ")
-    return (words, doing) if found else (message, "")
+    if not found:
+        return message, ""
+    if not doing.startswith("resolving, "):
+        doing = doing.partition(",")[0].rstrip(" .\"'`*")  # where a line was cut behind it
+        doing = doing.removesuffix("(proxy_connect)")
+    return words, doing
 
 
 def origin(message: str) -> str | None:
@@ -127,6 +133,9 @@ def reason(message: str, level: str) -> str | None:
         return "proxy_resources"
     if _NO_FAILURE.match(words):
         return None
+    if doing in _TO_CLIENT and words.startswith("upstream "):
+        # it read the answer when it had written what it had
+        return _body(words, doing, level)
     if doing in _TO_CLIENT or words.startswith("client timed out"):
         return CLIENT_ABORT if _went_away(words) else None
     if words.startswith("no live upstreams") or _NOWHERE.match(words):
@@ -148,6 +157,8 @@ def _of_attempt(words: str, doing: str, level: str) -> str | None:
         return "tls_handshake"
     if _TOO_BIG.match(words):
         return "header_too_big"
+    if words.startswith("upstream prematurely sent"):
+        return "invalid_response"
     if doing == _CONNECTING:
         return _connecting(words)
     if doing == _SENDING:

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
@@ -117,7 +118,7 @@ def _add(piece: bytes, found: list[Any], grammar: _Grammar, counts: Counts) -> N
     numbers = Counter(keys) if not times else {key: len(each) for key, each in taken.items()}
     odd: set[Any] = set()
     for key, number in numbers.items():
-        answer = _answer(grammar.kept, key if isinstance(key, tuple) else (key,))
+        answer = _known_answer(grammar.kept, key)
         if answer is None:
             odd.add(key)
             continue
@@ -169,6 +170,11 @@ class _Times(dict[bytes, "float | str | None"]):
 
 
 _TIMES: Final = _Times()
+
+
+@lru_cache(maxsize=4096)
+def _known_answer(names: tuple[str, ...], key: bytes | tuple[bytes, ...]) -> Answer | None:
+    return _answer(names, key if isinstance(key, tuple) else (key,))
 
 
 def _answer(names: Sequence[str], row: Sequence[bytes]) -> Answer | None:

@@ -99,6 +99,8 @@ def _untried(status: int, fields: Mapping[str, str]) -> Told:
     """No upstream was tried: none was asked for, or its name did not resolve."""
     if status < 500:
         return Told(tells=True)
+    if status == 500:
+        return Told()  # perhaps of auth_request, whose upstream no variable tells of
     host = fields.get("proxy_host")
     if status in (502, 504):
         if host is None:
@@ -126,7 +128,8 @@ def _attempt(
     upstream = nginx_fields.address(place)
     connected = number(_item(fields, "upstream_connect_time", index)) is not None
     if statuses[index] == "504":
-        return Attempt("response_timeout" if connected else "connect_timeout", upstream)
+        # without a connection it was TCP's or TLS' time that was up
+        return Attempt("response_timeout" if connected else "connect_failed", upstream)
     if connected:
         return Attempt(_header_reason(_item(fields, "upstream_bytes_received", index)), upstream)
     if upstream is None and nginx_fields.group(place) is not None:

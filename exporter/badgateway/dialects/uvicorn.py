@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from badgateway.dialects import systemd
-from badgateway.dialects.tracebacks import MESSAGE_KEPT, Collector, Traceback
+from badgateway.dialects import uvicorn_words as patterns
+from badgateway.dialects.tracebacks import MESSAGE_KEPT, Traceback
+from badgateway.dialects.uvicorn_words import Writer
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
 from badgateway.redaction import redacted
 
@@ -22,40 +23,11 @@ _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _ERROR: Final = re.compile(r"^(?:\x1b\[[0-9;]*m)*ERROR")
 _LEVEL: Final = re.compile(r"^(?:INFO|WARNING|ERROR|CRITICAL|DEBUG): +(.*)$", re.S)
-_STARTED: Final = re.compile(r"^Started (server|parent) process \[(\d+)\]")
-_DIED: Final = re.compile(r"^Child process \[(\d+)\] died")
-_NOT_STARTED: Final = re.compile(r"^Child process \[(\d+)\] failed to start")
-_TERMINATED: Final = re.compile(r"^Terminated child process \[(\d+)\]")
-_NO_APPLICATION: Final = re.compile(
-    r'^Error loading ASGI app\. (?:Could not import module "([^"]{1,200})"|(Attribute .{1,200}))'
-)
-_STOPPED: Final = re.compile(r"^(?:Finished server|Stopping parent) process \[(\d+)\]")
-_USAGE: Final = re.compile(r"^Usage: (?:python\S* -m )?uvicorn ")
-_REFUSED: Final = re.compile(r"^Error: (.{1,200})")
-_SPAWNED: Final = re.compile(r"^Process SpawnProcess-\d+:$")
-_IN_USE: Final = re.compile(r"^\[Errno (\d+)\] ")
-
 _LOADER: Final = ("/uvicorn/config.py", "/uvicorn/importer.py", "/uvicorn/main.py")
 _BOOT_WINDOW: Final = 300.0
 """Seconds after its start during which a process that has not said it serves counts as starting."""
 _PARENTS_REMEMBERED: Final = 4
 _WRITERS_KEPT: Final = 256
-
-
-@dataclass(slots=True)
-class _Writer:
-    """What is known of one process that writes."""
-
-    traceback: Collector = field(default_factory=Collector)
-    spawned: bool = False
-    serving: bool = False
-    bound: bool = False
-    parent: bool = False
-    ended: bool = False
-    last_words: str | None = None
-    detail: str = ""
-    lifespan: Traceback | None = None
-    said: str = ""
 
 
 class Reader:
@@ -69,7 +41,7 @@ class Reader:
     )
 
     def __init__(self) -> None:
-        self._writers: OrderedDict[tuple[str | None, int | None], _Writer] = OrderedDict()
+        self._writers: OrderedDict[tuple[str | None, int | None], Writer] = OrderedDict()
         self._supervision = systemd.Supervision()
         self._reloading = False
 
@@ -93,7 +65,7 @@ class Reader:
         if (opened := _LEVEL.match(text)) and opened[1].startswith(_TRACEBACK):
             text = opened[1]  # uvicorn logs the traceback of a failed lifespan as one message
             writer.lifespan = None
-        if _SPAWNED.match(text):
+        if patterns.SPAWNED.match(text):
             writer.spawned = True
             return ()
         collected = writer.traceback.feed(text)
@@ -106,8 +78,8 @@ class Reader:
             return self._usage(line, writer, text)
         return self._said(line, writer, message[1])
 
-    def _said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
-        if started := _STARTED.match(text):
+    def _said(self, line: Line, writer: Writer, text: str) -> tuple[Event, ...]:
+        if started := patterns.STARTED.match(text):
             pid = int(started[2])
             if line.pid in (None, pid):
                 process = self._writer(line.invocation, pid)
@@ -115,9 +87,13 @@ class Reader:
                 process.last_words, writer.last_words = None, None
                 process.parent = started[1] == "parent"
                 writer.serving = False
+                process.serving = False
+                if line.pid is None and started[1] == "server":
+                    writer.starting = [*writer.starting[-_WRITERS_KEPT:], pid]
             return ()
         if text.startswith("Application startup complete"):
             writer.serving = True
+            self._completed(line, writer)
             return (ServerReady(line.at, self.NAME, line.pid),)
         if text.startswith("Maximum request limit of "):
             writer.last_words = "max_requests"
@@ -125,17 +101,17 @@ class Reader:
         if text.startswith("Uvicorn running on "):
             writer.bound = True
             return ()
-        if (errno := _IN_USE.match(text)) and not writer.bound:
+        if (errno := patterns.IN_USE.match(text)) and not writer.bound:
             # it binds after the application has loaded, and says that it runs after that
             writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
             return self._unsupervised(line, "bind_failure", None, writer.detail)
         if writer.serving and line.pid is not None:
             return ()  # an application that serves prints what it likes
-        if missing := _NO_APPLICATION.match(text):
+        if missing := patterns.NO_APPLICATION.match(text):
             return self._boot_failure(line, writer, "ImportError", missing[0], missing[1])
         if text.startswith("Application startup failed"):
             return self._lifespan_failed(line, writer, text)
-        if (stopped := _STOPPED.match(text)) and line.pid is None:
+        if (stopped := patterns.STOPPED.match(text)) and line.pid is None:
             writer.serving = False  # what follows in the file is another process
             parent = text.startswith("Stopping")
             words = writer.last_words
@@ -148,12 +124,20 @@ class Reader:
             writer.said = redacted(text)[:MESSAGE_KEPT]
         return self._parent_said(line, writer, text)
 
-    def _usage(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...] | None:
+    def _completed(self, line: Line, writer: Writer) -> None:
+        """Find whose startup is complete where lines do not tell their writer: once all are."""
+        writer.complete += 1
+        if line.pid is None and writer.complete == len(writer.starting):
+            for pid in writer.starting:
+                self._writer(line.invocation, pid).serving = True
+            writer.starting, writer.complete = [], 0
+
+    def _usage(self, line: Line, writer: Writer, text: str) -> tuple[Event, ...] | None:
         """What is printed about a command line that is refused; it names no level."""
-        if _USAGE.match(text):
+        if patterns.USAGE.match(text):
             writer.last_words = "usage"
             return ()
-        if writer.last_words == "usage" and (refused := _REFUSED.match(text)):
+        if writer.last_words == "usage" and (refused := patterns.REFUSED.match(text)):
             return self._unsupervised(line, "usage", None, refused[1])
         return None
 
@@ -165,15 +149,27 @@ class Reader:
             return ()
         return (ServerEnd(line.at, self.NAME, reason, pid, redacted(detail)[:MESSAGE_KEPT]),)
 
-    def _parent_said(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
-        if died := _DIED.match(text):
+    def _parent_said(self, line: Line, writer: Writer, text: str) -> tuple[Event, ...]:
+        if waiting := patterns.WAITING.match(text):
+            if line.pid is None:
+                writer.waited_for = int(waiting[1])
+            return ()
+        if died := patterns.DIED.match(text):
+            if writer.waited_for == int(died[1]):
+                if writer.failed:
+                    writer.failed -= 1
+                    return ()  # its own words stand in the same file, and were counted
+                self._writer(line.invocation, int(died[1]))  # its parent had said so: it is one
             return self._worker_ended(line, int(died[1]), None)
-        if failed := _NOT_STARTED.match(text):
+        if failed := patterns.NOT_STARTED.match(text):
             if writer.last_words == "boot_failure" and line.pid is None:
                 return ()  # its own words stand in the same file, and were counted
             writer.last_words = "worker_lost"
-            return self._worker_ended(line, int(failed[1]), "boot_failure")
-        if terminated := _TERMINATED.match(text):
+            served = self._writers.get((line.invocation, int(failed[1])))
+            # it ended with the code that uvicorn itself uses for this, but had started
+            reason = "exit_code" if served is not None and served.serving else "boot_failure"
+            return self._worker_ended(line, int(failed[1]), reason)
+        if terminated := patterns.TERMINATED.match(text):
             reason = "reload" if self._reloading else "stop"
             return self._worker_ended(line, int(terminated[1]), reason)
         if text.startswith("Received SIGHUP"):
@@ -183,7 +179,7 @@ class Reader:
             writer.last_words = writer.last_words or "stop"
         return ()
 
-    def _crashed(self, line: Line, writer: _Writer, traceback: Traceback) -> tuple[Event, ...]:
+    def _crashed(self, line: Line, writer: Writer, traceback: Traceback) -> tuple[Event, ...]:
         if not (writer.spawned or traceback.passed_through(*_LOADER)):
             writer.lifespan = traceback
             return ()
@@ -193,7 +189,7 @@ class Reader:
             line, writer, traceback.exception, traceback.message, traceback.module
         )
 
-    def _lifespan_failed(self, line: Line, writer: _Writer, text: str) -> tuple[Event, ...]:
+    def _lifespan_failed(self, line: Line, writer: Writer, text: str) -> tuple[Event, ...]:
         """Its startup code failed; the traceback before, if there was one, says how."""
         traceback, writer.lifespan = writer.lifespan, None
         if traceback is None:
@@ -206,7 +202,7 @@ class Reader:
     def _boot_failure(
         self,
         line: Line,
-        writer: _Writer,
+        writer: Writer,
         exception: str,
         message: str,
         module: str | None,
@@ -226,6 +222,7 @@ class Reader:
         writer.last_words, writer.detail = "boot_failure", f"{exception}: {message}"[:MESSAGE_KEPT]
         if role == "worker" and certain and not writer.ended:
             writer.ended = line.pid is not None
+            writer.failed += 1
             end = WorkerEnd(line.at, self.NAME, "boot_failure", line.pid, writer.detail)
             return (failure, end)
         if role == "server" and certain and line.pid is None:
@@ -285,11 +282,11 @@ class Reader:
             for (invocation, _), writer in self._writers.items()
         )
 
-    def _writer(self, invocation: str | None, pid: int | None) -> _Writer:
+    def _writer(self, invocation: str | None, pid: int | None) -> Writer:
         key = (invocation, pid)
         writer = self._writers.get(key)
         if writer is None:
-            writer = self._writers[key] = _Writer()
+            writer = self._writers[key] = Writer()
             if len(self._writers) > _WRITERS_KEPT:
                 self._forget()
         return writer

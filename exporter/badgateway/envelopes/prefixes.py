@@ -19,7 +19,7 @@ from badgateway.envelopes.peeled import Peeled
 _ISO: Final = times.ISO
 INDENT: Final = "indent"
 """The kind of what was moved to the right: indentation may also be the program's own."""
-_HOST: Final = r"[A-Za-z0-9_](?:[\w.:-]{0,253}[\w-])?"
+_HOST: Final = r"(?:[A-Za-z0-9_](?:[\w.:-]{0,253}[\w-])?|<[^<>\s]{1,64}>|\*{1,16})"
 _TAG: Final = r"(?P<tag>[^\s:\[\]\"=|]{1,128}|\([^()\[\]:\s]{1,64}\))(?:\[(?P<pid>\d{1,10})\])?"
 _MESSAGE: Final = r":(?: (?P<text>.*)|$)"
 # other languages put the day first, or a dot after the month
@@ -72,6 +72,37 @@ _DYNO: Final = re.compile(
 )
 _INDENT: Final = re.compile(r"(?:[ \t]{1,16}|[ \t]{0,8}[-*•] )(?=\S)")
 _PID: Final = re.compile(r"[\[(](?:pid|PID)[ :=]{1,2}(?P<pid>\d{1,10})[\])]:? ?(?P<text>.*)", re.S)
+# signs of a quotation, a table or a terminal's frame before what begins like a line
+_DECORATION: Final = re.compile(
+    r"[`*_~\"'│┃║|┊•·]{1,3} ?(?=[\d\[{A-Za-z])|[#$%] (?=\d{4}[-/]\d\d[-/]\d\d[T ])"
+)
+_CLOSING: Final = "`*_~ │┃║"
+_LABEL: Final = re.compile(
+    r"(?:[\w.-]{0,60}(?:/[\w./-]{0,120}|\.(?:log|json)[\w.-]{0,40}):(?:\d{1,9}[:-])?(?P<any>\S.*)"
+    r"|(?:\d{1,9}[:-]|(?:[A-Za-z]{2,8} )?[Ll]og:|\[?(?:stdout|stderr|nginx|caddy|haproxy)\]?:?) ?"
+    rf"(?P<text>\[?(?:{_ISO})[ \]].*|\{{\".*))",
+    re.S,
+)
+# as log viewers write it; which of two numbers is the day is not told
+_VIEWED: Final = re.compile(
+    r"(?:(?:[^\W\d_]{2,4}\.? )?[^\W\d_]{3,9}\.? {1,2}\d{1,2},? (?:\d{4},? )?(?:@ )?"
+    r"|\d{1,2}[./-]\d{1,2}[./-]\d{4},? )"
+    r"\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: [AP]M)?(?: \d{4})?[|:]? (?P<text>.*\S.*)",
+    re.S,
+)
+# a time of which something is missing, but whose line says who wrote it
+_HEADLESS_SYSLOG: Final = re.compile(
+    r"[\w:., +-]{0,24}?\d\d:\d\d:\d\d\S{0,16} (?:[\w.-]{1,128} )?"
+    r"(?P<tag>[A-Za-z][\w.@-]{0,127})\[(?P<pid>\d{1,10})\]: (?P<text>.*)",
+    re.S,
+)
+_LEVEL: Final = r"DEBUG|INFO|WARNING|ERROR|CRITICAL"
+_LOGGER: Final = re.compile(
+    rf"\[?(?P<time>{_ISO})?\]?[\s|:-]{{0,12}}(?:\[?(?P<before>{_LEVEL})\]?[\s:|-]{{1,8}})?"
+    r"\[?(?P<name>uvicorn(?:\.error)?|gunicorn(?:\.error)?)\]?[\s:|-]{1,8}"
+    rf"(?:\[?(?P<after>{_LEVEL})\]?[\s:|-]{{1,8}})?(?P<text>\S.*)",
+    re.S,
+)
 _STEP: Final = re.compile(r"#\d{1,5} (?:\d{1,6}\.\d{1,6} )?(?P<text>\S.*)", re.S)
 
 
@@ -174,6 +205,44 @@ def _step(text: str) -> Peeled | None:
     return Peeled(found["text"], kinds=("step",)) if found else None
 
 
+def _decoration(text: str) -> Peeled | None:
+    found = _DECORATION.match(text)
+    if not found:
+        return None
+    return Peeled(text[found.end() :].rstrip(_CLOSING), kinds=("decoration",))
+
+
+def _label(text: str) -> Peeled | None:
+    """Peel a file's name as ``grep`` writes it, or what somebody called the line."""
+    found = _LABEL.match(text)
+    return Peeled(found["any"] or found["text"], kinds=("label",)) if found else None
+
+
+def _viewed(text: str) -> Peeled | None:
+    found = _VIEWED.match(text)
+    return Peeled(found["text"], kinds=("viewed",)) if found else None
+
+
+def _headless_syslog(text: str) -> Peeled | None:
+    found = _HEADLESS_SYSLOG.match(text)
+    return _tagged(found, None, "syslog") if found else None
+
+
+def _logger(text: str) -> Peeled | None:
+    """Peel how Python's ``logging`` was told to write a server's lines, in the server's own way."""
+    found = _LOGGER.match(text)
+    level = (found["before"] or found["after"]) if found else None
+    if not found or not level:
+        return None
+    at = times.read(found["time"]) if found["time"] else None
+    if found["name"].startswith("uvicorn"):
+        return Peeled(f"{level + ':':<10}{found['text']}", at, kinds=("logger",))
+    if found["text"].startswith("["):
+        return None
+    said = f"[2001-01-01 00:00:00] [0] [{level}] {found['text']}"  # the process is not told
+    return Peeled(said, at, kinds=("logger",))
+
+
 def _tagged(found: re.Match[str], at: float | None, kind: str) -> Peeled:
     tag, pid = found["tag"], found["pid"]
     return Peeled(
@@ -186,7 +255,8 @@ def _tagged(found: re.Match[str], at: float | None, kind: str) -> Peeled:
 
 
 PREFIXES: Final[tuple[Callable[[str], Peeled | None], ...]] = (
-    cri, _dyno, _rfc5424, _syslog_iso, _syslog, _kubectl, compose, _stern, _time, _syslog_bare,
-    _clock, _pid, _step, _quote, _indent,
+    cri, _dyno, _rfc5424, _syslog_iso, _syslog, _kubectl, compose, _stern, _logger, _time,
+    _syslog_bare, _clock, _pid, _step, _quote, _label, _decoration, _viewed, _headless_syslog,
+    _indent,
 )  # fmt: skip
 """The shapes, the more telling before what could be a part of them."""

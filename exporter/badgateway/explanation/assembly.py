@@ -121,10 +121,10 @@ class Assembly:
         """Yield what the held line may have been, and of how many lines."""
         texts = [peeled.text]
         for count, part in enumerate(parts[1:], 2):
-            rest = next((p for p in part.line if p.kinds == peeled.kinds), None)
-            if rest is None:
-                rest = next(iter(part.line))
-            elif rest.writer != peeled.writer:
+            # of several envelopes a platform repeats its own before each piece, the others are gone
+            shared = [p for p in part.line if p.kinds == peeled.kinds[: len(p.kinds)]]
+            rest = max(shared, key=lambda p: len(p.kinds))
+            if rest.kinds == peeled.kinds and rest.writer != peeled.writer:
                 return
             if not rest.text.strip():
                 return

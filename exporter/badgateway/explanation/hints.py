@@ -26,7 +26,8 @@ FAILURES: Final = MappingProxyType(
         "socket_denied": "owner and mode of the socket and of each folder above it, against the "
         "proxy's user; SELinux or AppArmor",
         "backlog_full": "all workers are busy: their number, and what they wait for",
-        "connect_failed": "whether anything listens at the address; the proxy's log says no more",
+        "connect_failed": "does anything listen at the address, answer in time, and speak TLS "
+        "if it should? this log says no more",
         "tls_handshake": "does the application speak TLS on that port? which versions, and does "
         "it ask for a client certificate?",
         "tls_certificate": "the upstream's certificate: its dates, its names, and who signed it",
@@ -46,8 +47,7 @@ FAILURES: Final = MappingProxyType(
         "body_timeout": "a stream or download paused longer than the proxy's read timeout",
         "proxy_io": "rights and free space of the proxy's temporary and cache folders",
         "app_5xx": "the application answered so itself: its own log",
-        "proxy_local": "the proxy was told to answer so: limits, maintenance, access rules in its "
-        "configuration",
+        "proxy_local": "which rule in the proxy's configuration: a limit, maintenance, access",
         "unknown": "the logs do not say; see below which setting would",
     }
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 An error line, an access line and another access line of one request share ``marks``; the failure
 keeps the error line's reason and place and gets the access line's status. Attempts that only an
-access line tells of become failures of their own. A 5xx that no line explains stays ``unknown``.
+access line tells of become failures of their own. An error line about no attempt may say who made
+an answer. A 5xx that no line explains stays ``unknown``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from badgateway.events import ClientAbort, Response, UpstreamFailure
+from badgateway.events import AnswerOrigin, ClientAbort, Response, UpstreamFailure
 from badgateway.explanation.same import (
     NEIGHBOURS,
     SLACK,
@@ -68,14 +69,17 @@ def joined(group: list[Item], answered: list[Item]) -> list[tuple[int, Entry]]:
             if not answer.failures and fits(abort, answer):
                 answer.aborted = True
                 break
+    origins = [item for item in group if isinstance(item.told.event, AnswerOrigin)]
+    _attribute(origins, answers)
     entries = [(item.order, _failure(item)) for item in failures]
     entries += [(item.order, Entry(item.told, item.told.event)) for item in aborts]
+    entries += [(item.order, _refusal(item)) for item in origins if _refuses(item)]
     for answer in answers:
         entries += _of_answer(answer)
     entries += [
         (item.order, Entry(item.told, item.told.event))
         for item in group
-        if not isinstance(item.told.event, Response | UpstreamFailure | ClientAbort)
+        if not isinstance(item.told.event, Response | UpstreamFailure | ClientAbort | AnswerOrigin)
     ]
     return entries
 
@@ -97,6 +101,50 @@ def _assign(failures: list[Item], answers: list[Answer]) -> None:
         failure.answer = answer
         if many and len(answer.failures) > len(answer.response.attempts):
             waiting.remove(answer)
+
+
+def _attribute(origins: list[Item], answers: list[Answer]) -> None:
+    """Find for each line that says who made an answer the answer it is about."""
+    waiting = deque(
+        answer
+        for answer in answers
+        if answer.response.status >= 400
+        and not (answer.failures or answer.response.attempts or answer.aborted)
+    )
+    many = len(waiting) > _MANY
+    for item in origins:
+        while many and waiting and before(item, waiting[0]):
+            waiting.popleft()
+        maker, refuses = ("proxy", True) if _refuses(item) else ("application", False)
+        fitting = [
+            answer
+            for answer in islice(waiting, NEIGHBOURS if many else None)
+            if answer.response.origin in (None, maker)
+            and (refuses or answer.response.status >= 500)
+            and fits(item, answer)
+        ]
+        if fitting:
+            answer = min(fitting, key=lambda answer: abs(apart(item.told, answer.told)))
+            answer.made, item.answer = item, answer
+            waiting.remove(answer)
+
+
+def _refuses(item: Item) -> bool:
+    event = item.told.event
+    return isinstance(event, AnswerOrigin) and event.origin == "proxy"
+
+
+def _refusal(item: Item) -> Entry:
+    """Return what the proxy refused, at the line that says so."""
+    event = item.told.event
+    assert isinstance(event, AnswerOrigin)
+    answer = item.answer
+    status = answer.response.status if answer is not None else None
+    probe = answer.response.probe if answer is not None else None
+    happened = Told5xx(
+        event.at, "proxy_local", status, event.site, None, True, probe, event.detail
+    )  # fmt: skip
+    return Entry(item.told, happened, status, False, _request(item.marks))
 
 
 def _answers(items: list[Item]) -> list[Answer]:
@@ -170,20 +218,22 @@ def _of_answer(answer: Answer) -> list[tuple[int, Entry]]:
         masked = _masked(attempt.reason, response.status)
         line = replace(answer.told, event=attempt)
         entries.append((answer.order, Entry(line, attempt, response.status, masked, request)))
-    if response.status < 500:
+    made = answer.made.told.event if answer.made is not None else None
+    origin = made.origin if isinstance(made, AnswerOrigin) else response.origin
+    if response.status < 500 or (origin == "proxy" and made is not None):
         return entries
     failed = bool(answer.failures or response.attempts)
-    if response.origin == "application":
+    if origin == "application":
         reason = "app_5xx"
     elif failed or answer.aborted:
         return entries  # what the proxy answered because of that
-    elif response.origin == "proxy":
+    elif origin == "proxy":
         reason = "proxy_local"
     else:
         reason = "unknown"
     happened = Told5xx(
         response.at, reason, response.status, response.site, response.upstream, response.tells,
-        response.probe,
+        response.probe, made.detail if isinstance(made, AnswerOrigin) else "",
     )  # fmt: skip
     entries.append((answer.order, Entry(answer.told, happened, response.status, False, request)))
     return entries

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -137,21 +138,30 @@ def _indent(texts: list[str]) -> int:
 
 
 def _newest_first(sample: list[tuple[int, str]]) -> bool:
-    """Whether times fall from line to line; a few that stand still or rise do not matter."""
-    found = [at for _, text in sample if (at := _time(text)) is not None]
+    """Whether times fall from line to line; a few that stand still or rise do not matter.
+
+    Only times of the same place are compared: a program's own may be of when a request began.
+    """
+    places: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+    for _, text in sample:
+        place, at = _time(text)
+        if at is not None:
+            places[place].append(at)
+    found = max(places.values(), key=len, default=[])
     rises = sum(later > earlier for earlier, later in itertools.pairwise(found))
     falls = sum(later < earlier for earlier, later in itertools.pairwise(found))
     return len(found) > 1 and falls > 0 and falls > 3 * rises and found[-1] < found[0]
 
 
-def _time(text: str) -> float | None:
+def _time(text: str) -> tuple[tuple[str, ...], float | None]:
+    """Return where a line bears its time, and that time."""
     for peeled in layers(text):
         if peeled.at is not None:
-            return peeled.at
+            return peeled.kinds, peeled.at
         at = times.inside(peeled.text)
         if at is not None:
-            return at
-    return None
+            return (*peeled.kinds, "inside"), at
+    return (), None
 
 
 def size(name: str) -> int | None:

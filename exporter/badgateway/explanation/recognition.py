@@ -141,11 +141,11 @@ class Recogniser:
     def _whole(self, writer: _Writer, name: str, peeled: Peeled) -> tuple[Event, ...] | None:
         """Read a line; one that is known to be cut leaves nothing open behind it."""
         cut = repair.uncut(peeled.text)
-        if cut is not None:
-            alone = self.trial(name, cut)
-            if alone is not None and name not in vocabulary.SERVERS:
-                return alone
-        events = self._read(writer, name, peeled)
+        events = None
+        if cut is not None and name not in vocabulary.SERVERS:
+            events = self.trial(name, cut)
+        if events is None:
+            events = self._read(writer, name, peeled)
         if not events:
             for text in repair.restored(peeled.text if cut is None else cut):
                 events = self.trial(name, text) or events
@@ -174,6 +174,9 @@ class Recogniser:
                 return None
             self._repairs -= 1
             guesses = repair.restored(peeled.text)
+            apart = not (peeled.writer and writer and writer.serves)
+            if apart and (message := repair.bare(peeled.text)) is not None:
+                guesses = chain(guesses, (message,))
             timed = peeled.kinds[-1:] in _TIMED or times.inside(peeled.text) is not None
             if not timed:  # a line with its time has its beginning
                 heads = writer.heads if writer else ()

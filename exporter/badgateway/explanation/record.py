@@ -70,6 +70,7 @@ def record(entry: Entry) -> Record | None:
         return make(
             type="upstream_failure", reason=event.reason, upstream=_shown(event.upstream),
             status=event.status, at=at, site=_shown(event.site), request=one_line(entry.request),
+            detail=one_line(event.detail),
         )  # fmt: skip
     if isinstance(event, ClientAbort):
         return make(

@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from badgateway.events import ClientAbort, Event, Response, UpstreamFailure
+from badgateway.events import AnswerOrigin, ClientAbort, Event, Response, UpstreamFailure
 
 JOINED_LIMIT: Final = 64 * 1024
 """Characters that lines put together may have."""
 
 _DEPTH: Final = 32
-_CUT_ENDS: Final = (">", "…", "...", "\\")
+_CUT_ENDS: Final = (">", "$", "…", "...", "\\")
 _COMMENT: Final = re.compile(r'((?:[^"\\/#]|/(?!/)|"(?:[^"\\]|\\.)*")*?)\s*(?://|#).*$')
 _TRAILING_COMMA: Final = re.compile(r",(\s*[}\]])")
 _ELLIPSIS: Final = re.compile(r"^\s*(?:…|\.{3}|\[\.{3}\])\s*,?\s*$")
@@ -36,21 +36,45 @@ _TIMES: Final = (
     "2001-01-01T00:00:00Z ",
     "Jan  1 00:00:00 ",
 )
+# what nginx says of an upstream, without when and where it was said
+_BARE: Final = re.compile(
+    r"(?:[a-z]{0,6}\] (?=\d))?(?:\d+#\d+: (?=\*))?(?:\*?(?P<connection>\d{1,19}) )?"
+    r"(?P<message>(?:connect\(\)|recv\(\)|readv\(\)|send\(\)|writev\(\)|SSL_\w+\(\)|upstream "
+    r"|no live upstreams|peer closed connection in SSL handshake|\S+ could not be resolved \()"
+    r".*)",
+    re.S,
+)
+_BARE_CONTEXT: Final = re.compile(r" while [a-zA-Z ]{4,60}, client: | resolved \([^)]*\), client: ")
+_NUMBERED: Final = re.compile(r".{0,80}?\*\d{1,19} ")
+_CUT_CONNECT: Final = re.compile(
+    r" connect\(\)(?: to \S{1,200})? failed \(\d{1,5}: ?[^()]{0,80}\)?(?: w?h?i?l?e?)?$"
+)
+_CUT_DOING: Final = re.compile(r" while (?P<doing>[A-Za-z ]{1,60})$")
+_CUT_TAIL: Final = 400
+"""Characters at a line's end among which a cut can have left a message unfinished."""
+_DOINGS: Final = (
+    "connecting to upstream", "reading response header from upstream", "reading upstream",
+    "sending request to upstream", "sending to client", "SSL handshaking to upstream",
+    "proxying upgraded connection", "proxying connection",
+)  # fmt: skip
+_CONSOLE_CUT: Final = re.compile(r"[0-9/]{10} [0-9:.]{8,12}[\t ][^{]{1,2000}(?=\{\")")
+_CUT_CLIENT: Final = re.compile(r", c(?:l(?:i(?:e(?:nt?)?)?)?)?[.… ]{0,20}$")
 _HEAD: Final = 24
 _DAMAGE: Final = 16
 """Characters at a line's beginning that may be lost."""
 
 
-def value(events: Sequence[Event] | None) -> tuple[int, int]:
+def value(events: Sequence[Event] | None) -> tuple[int, int, int]:
     """Return how much of a request events tell, for comparing two readings of the same line."""
-    known = located = 0
+    known = located = named = 0
     for event in events or ():
         if isinstance(event, UpstreamFailure):
             known += event.reason != "unknown"
             located += event.upstream is not None
-        elif isinstance(event, Response | ClientAbort):
+        elif isinstance(event, Response | ClientAbort | AnswerOrigin):
             known += 1
-    return known, located
+        named += len(getattr(event, "marks", ()))
+    return known, located, named
 
 
 def names_a_reason(events: Sequence[Event] | None) -> bool:
@@ -85,6 +109,41 @@ def restored(text: str) -> Iterator[str]:
         closed = closed_json(text)
         if closed is not None:
             yield closed
+        return
+    if console := _CONSOLE_CUT.match(text):
+        closed = closed_json(text[console.end() :])
+        if closed is not None:
+            yield console[0] + closed
+    yield from _completed(text)
+
+
+def _completed(text: str) -> Iterator[str]:
+    """Yield what an error line of nginx may be that was cut where it says what nginx was doing."""
+    kept = _CUT_CLIENT.sub("", text)
+    if not _NUMBERED.match(kept):
+        return
+    if kept != text:
+        yield kept
+    head, tail = kept[:-_CUT_TAIL], kept[-_CUT_TAIL:]
+    if _CUT_CONNECT.search(tail):
+        words, failed, number = tail.rpartition("failed (")
+        yield f"{head}{words}{failed}{number.partition(')')[0]}) while connecting to upstream"
+    elif doing := _CUT_DOING.search(tail):
+        known = [name for name in _DOINGS if name.startswith(doing["doing"].rstrip())]
+        if len(known) == 1 and known[0] != doing["doing"]:
+            yield head + tail[: doing.start("doing")] + known[0]
+
+
+def bare(text: str) -> str | None:
+    """Return an error line of nginx of which somebody kept the message only; None if it is none.
+
+    Its connection is numbered 0, which nginx never does, unless the text has the number.
+    """
+    found = _BARE.match(text)
+    if found is None or not (found["connection"] or _BARE_CONTEXT.search(text)):
+        return None
+    number = found["connection"] or "0"
+    return f"2001/01/01 00:00:00 [error] 0#0: *{number} {found['message']}"
 
 
 def goes_on(text: str) -> bool:
@@ -94,7 +153,7 @@ def goes_on(text: str) -> bool:
 
 def joined(parts: Sequence[str]) -> Iterator[str]:
     """Yield what lines may be that were one before it was wrapped, the likelier first."""
-    stripped = [part.strip() for part in parts]
+    stripped = [part.strip().removesuffix("\\").rstrip() for part in parts]
     words = " ".join(part for part in stripped if part)
     width = len(parts[0])
     if all(len(part) == width for part in parts[:-1]) and len(parts[-1]) <= width:
@@ -103,18 +162,25 @@ def joined(parts: Sequence[str]) -> Iterator[str]:
     else:
         yield words
         yield "".join(stripped)
+        yield _between(stripped)
 
 
 def whole_json(parts: Sequence[str]) -> str | None:
     """Return the compact JSON object that lines make, or None when they make none (yet)."""
     kept = [part for part in parts if not _ELLIPSIS.match(part)]
-    for separator in ("", " "):
+    for put in (_between, "".join, " ".join):
         for lines in (kept, [_uncommented(part) for part in kept]):
-            text = _TRAILING_COMMA.sub(r"\1", separator.join(lines))
+            text = _TRAILING_COMMA.sub(r"\1", put(lines))
             compact = _compact(text)
             if compact is not None:
                 return compact
     return None
+
+
+def _between(parts: Sequence[str]) -> str:
+    """Join wrapped lines: a full one broke within a word, a shorter one where a space was."""
+    width = max(map(len, parts), default=0)
+    return "".join(part if len(part) == width else f"{part} " for part in parts).rstrip(" ")
 
 
 def closed_json(text: str) -> str | None:

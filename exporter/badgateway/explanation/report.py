@@ -26,7 +26,9 @@ _WHAT: Final = {
     "upstream_failure": "failure", "boot_failure": "boot", "server_end": "server end",
     "worker_end": "worker end", "client_abort": "abort",
 }  # fmt: skip
-_UPSTREAMS_SHOWN: Final = 2
+_NO_ATTEMPT: Final = frozenset(("app_5xx", "proxy_local"))
+"""Reasons of errors that are no failed attempt at an upstream."""
+_UPSTREAMS_SHOWN: Final = 5
 
 
 def show(console: Console, summary: Summary, read: dict[str, int], unknown: int) -> None:
@@ -73,7 +75,6 @@ def _table(console: Console, rows: Sequence[Row]) -> None:
     days = {_day(at) for row in rows for at in (row.first, row.last) if at}
     day = days.pop() if len(days) == 1 else ""
     masked = any(row.masked for row in rows)
-    upstreams = any(row.upstreams for row in rows)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for name in ("what", "reason"):
         table.add_column(name, no_wrap=True)
@@ -81,15 +82,12 @@ def _table(console: Console, rows: Sequence[Row]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("first", "last"):
         table.add_column(name, no_wrap=True)
-    if upstreams:
-        table.add_column("upstream", overflow="fold")
     for row in rows:
-        cells = [_WHAT[row.type], f"[{_COLOURS[row.type]}]{escape(row.reason)}[/]", str(row.count)]
+        what = "answer" if row.reason in _NO_ATTEMPT else _WHAT[row.type]
+        cells = [what, f"[{_COLOURS[row.type]}]{escape(row.reason)}[/]", str(row.count)]
         if masked:
             cells.append(str(row.masked or ""))
         cells += [_moment(row.first, day), _moment(row.last, day)]
-        if upstreams:
-            cells.append(escape(_upstreams(row)))
         table.add_row(*cells)
     if day:
         console.print(day, highlight=False)
@@ -106,16 +104,24 @@ def _details(console: Console, rows: Sequence[Row]) -> None:
         title = f"[bold]{escape(row.reason or _WHAT[row.type])}[/]"
         console.print(f"{title}: {escape(meaning)}" if meaning else title, highlight=False)
         if row.example:
-            console.print(
-                f"  [dim]{escape(row.place)}[/]  {escape(row.example)}",
-                highlight=False, no_wrap=True, overflow="ellipsis",
-                soft_wrap=not console.is_terminal,
-            )  # fmt: skip
+            _indented(console, f"[dim]{escape(row.place)}[/]  {escape(row.example)}")
+        if row.upstreams:
+            _indented(console, f"at {escape(_upstreams(row))}")
+        if row.statuses:
+            _indented(console, f"the client got {_statuses(row)}")
         following = hint(row.type, row.reason)
         if following and following not in hinted:
             hinted.add(following)
-            console.print(Padding(Text(f"→ {following}"), (0, 0, 0, 2)), highlight=False)
+            _indented(console, f"→ {escape(following)}")
     console.print()
+
+
+def _indented(console: Console, markup: str) -> None:
+    """Print a line with two spaces before it: wrapped on a terminal, whole elsewhere."""
+    if console.is_terminal:
+        console.print(Padding(Text.from_markup(markup), (0, 0, 0, 2)), highlight=False)
+    else:
+        console.print(f"  {markup}", highlight=False, soft_wrap=True)
 
 
 def _meaning(row: Row) -> str:
@@ -139,9 +145,21 @@ def _lines(read: dict[str, int], unknown: int) -> str:
 
 
 def _upstreams(row: Row) -> str:
-    names = [name for name, _ in row.upstreams.most_common(_UPSTREAMS_SHOWN)]
+    several = len(row.upstreams) > 1
+    names = [
+        f"{name} ({count})" if several else name
+        for name, count in row.upstreams.most_common(_UPSTREAMS_SHOWN)
+    ]
     more = len(row.upstreams) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _statuses(row: Row) -> str:
+    """Return what clients got, the most frequent first; of what no line tells nothing is said."""
+    found = row.statuses.most_common()
+    if len(found) == 1 and found[0][1] == row.count:
+        return str(found[0][0])
+    return ", ".join(f"{status} ({count})" for status, count in found)
 
 
 def _places(record: Record) -> list[str]:

@@ -24,18 +24,23 @@ NEIGHBOURS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Told5xx:
-    """A 5xx that is no failed attempt.
+    """An error that is no failed attempt.
 
-    ``reason`` is ``app_5xx``, ``proxy_local`` or ``unknown``; ``tells`` as of ``Response``.
+    Attributes:
+        reason: ``app_5xx``, ``proxy_local`` or ``unknown``.
+        status: what the client got; None where no line tells.
+        tells: as of ``Response``.
+        detail: what an error log says of it; for people.
     """
 
     at: float
     reason: str
-    status: int
+    status: int | None
     site: str | None
     upstream: str | None
     tells: bool
     probe: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Answer:
     tellers: set[tuple[str, bool]] = field(default_factory=set)
     failures: list[Item] = field(default_factory=list)
     aborted: bool = False
+    made: Item | None = None
+    """The error line that says who made it."""
 
 
 def before(failure: Item, answer: Answer) -> bool:

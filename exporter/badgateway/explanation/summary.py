@@ -29,6 +29,7 @@ class Row:
     first: float = 0.0
     last: float = 0.0
     upstreams: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
     example: str = ""
     place: str = ""
 
@@ -56,8 +57,11 @@ class Summary:
             row.last = max(row.last, at)
         if isinstance(record.upstream, str) and len(row.upstreams) < _UPSTREAMS_KEPT:
             row.upstreams[record.upstream] += 1
+        if isinstance(record.status, int):
+            row.statuses[record.status] += 1
         if not row.example:
-            row.example, row.place = _example(entry, record), f"{record.file}:{record.line}"
+            place = f"{one_line(record.file)}:{record.line}"
+            row.example, row.place = _example(entry, record), place
         self.dialects.add(record.dialect)
         if isinstance(entry.happened, Told5xx) and entry.happened.reason == "unknown":
             self.unexplained[record.dialect, entry.happened.tells] += 1
