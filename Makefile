@@ -7,6 +7,8 @@ SCENARIO ?= missing-dependency
 ONCE ?=
 PLAIN ?=
 SECONDS ?= 600
+DIALECTS ?= caddy gunicorn haproxy nginx-access nginx-error uvicorn
+FUZZ_SECONDS ?= 60
 # Files at a time; the suite mostly waits for real servers.
 WORKERS ?= 2
 export SCENARIO ONCE PLAIN
@@ -19,6 +21,7 @@ help: ## list the targets
 	@echo 'make demo ONCE=1                      ends by itself; its last line is a JSON object'
 	@echo 'make demo SCENARIO=missing-dependency one of those in tests/lab/scenarios/'
 	@echo 'make demo PLAIN=1                     without systemd, as where none can be booted'
+	@echo 'make fuzz DIALECTS=nginx-error        one dialect; FUZZ_SECONDS=600 for longer'
 	@echo 'make quiet SECONDS=90                 for a minute and a half'
 
 setup: ## make .venv with everything needed; instant when it is there
@@ -42,8 +45,10 @@ demo: setup ## break a real site and watch the page arrive that says why
 quiet: setup ## a healthy site for ten minutes: nothing may be said of it
 	@exec $(PYTHON_HERE) -m tests.lab.quiet $(SECONDS)
 
-fuzz: setup ## feed every log dialect what a fuzzer makes up, SECONDS each
-	$(PYTHON_HERE) -m tests.fuzz --seconds $(SECONDS)
+fuzz: setup ## feed each log dialect what a fuzzer makes up, a minute each
+	@set -e; for dialect in $(DIALECTS); do \
+	    $(PYTHON_HERE) -m tests.fuzz $$dialect --seconds $(FUZZ_SECONDS) --corpus .cache/fuzz/$$dialect; \
+	done
 
 bench-logs: setup ## how fast logs are read, against mtail and grep
 	$(PYTHON_HERE) -m tests.bench.logs
