@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
+from badgateway.events import Batch
+from badgateway.sources import STALE_SECONDS, Status
+from badgateway.sources.following import Follower
 from tests.caddylog import append, exporter, failure
 from tests.caddylog import place as place
 
@@ -76,3 +80,35 @@ def test_a_large_backlog_is_read_exactly_in_flat_memory_while_scrapes_are_answer
         assert any("to read before it is up to date" in text for text in said), said
         assert any("up to date: " in text for text in said), said
         assert len(said) < 5 + BACKLOG // 20_000_000
+
+
+def test_catching_up_ends_a_minute_after_the_last_line_of_the_absence(tmp_path: Path) -> None:
+    log, now = tmp_path / "app.log", [1_790_000_000.0]
+
+    def life(position: Mapping[str, object] | None) -> tuple[Status, Iterator[Batch | None]]:
+        status = Status(clock=lambda: now[0])
+        follower = Follower("web-log", log, position, status=status, clock=lambda: now[0])
+        return status, follower.batches()
+
+    log.write_bytes(b"before\n")
+    status, batches = life(None)
+    read = [batch for batch in iter(lambda: next(batches), None) if batch.counted]
+    append(log, b"now\n")
+    read += [batch for batch in iter(lambda: next(batches), None) if batch.counted]
+    assert not status.catching_up
+
+    append(log, b"away\n" * 3)
+    now[0] += 3600
+    status, batches = life(read[-1].position)
+    away = [batch for batch in iter(lambda: next(batches), None) if batch.counted]
+    assert b"".join(batch.data for batch in away) == b"away\n" * 3
+    assert status.catching_up
+    now[0] += STALE_SECONDS - 1
+    append(log, b"now again\n")
+    assert any(batch.data for batch in iter(lambda: next(batches), None))
+    assert status.catching_up
+    now[0] += 1
+    assert not status.catching_up
+    append(log, b"and again\n")
+    assert any(batch.data for batch in iter(lambda: next(batches), None))
+    assert not status.catching_up

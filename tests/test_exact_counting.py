@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.caddylog import append, eventually, exporter, failure
+from tests.caddylog import CONFIG, append, eventually, exporter, failure
 from tests.caddylog import place as place
 from tests.servers import ExporterProcess, Series, is_counter
+from tests.sources.busy import Busy
 
 
 def test_a_line_is_counted_within_a_second(place: Path) -> None:
@@ -237,4 +238,43 @@ def test_under_random_kills_no_series_steps_back_and_none_is_lost(place: Path) -
         running.wait_for("upstream_failures_total", written, 20, reason="connect_refused")
         assert scrapes > 15
         assert written > 200
+        assert running.total("source_gaps_total") == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happens_to_ten_logs_under_kills_each_line_is_counted_once(
+    place: Path, seed: int
+) -> None:
+    names = [f"web{number}" for number in range(10)]
+    styles = ("numbers", "dates", "caddy")
+    logs = {n: Busy(place / n, styles[i % 3], 100 * seed + i) for i, n in enumerate(names)}
+    head, proxy = CONFIG.split("proxies:\n")
+    text = head.format() + "proxies:\n"
+    for name, log in logs.items():
+        entry = proxy.format(config=place / "caddy.json", log=log.log)
+        text += entry.replace("name: web\n", f"name: {name}\n")
+    chance = random.Random(seed)
+    with ExporterProcess(place, text) as running:
+        for name in names:
+            running.wait_for("source_up", 1, source=f"{name}-log")
+        for _ in range(3):
+            for _ in range(chance.randint(10, 30)):
+                for log in logs.values():
+                    log.happen()
+                time.sleep(0.02)
+            running.end(signal.SIGKILL)
+            for _ in range(chance.randint(0, 10)):
+                for log in logs.values():
+                    log.happen()
+            running.start()
+        for name, log in logs.items():
+            log.reopen()
+            expected = log.lines - len(log.spoilt)
+            running.wait_for("upstream_failures_total", expected, proxy=name)
+            assert expected > 20
+        time.sleep(0.5)
+        for name, log in logs.items():
+            expected = log.lines - len(log.spoilt)
+            assert running.total("upstream_failures_total", proxy=name) == expected, name
+            log.close()
         assert running.total("source_gaps_total") == 0

@@ -45,12 +45,14 @@ class Status:
         problem: why it cannot be read and what would help; empty when it can.
         last_event: time of the last line or event read, seconds since the epoch.
         unread: bytes not read yet.
+        clock: the time, seconds since the epoch.
     """
 
     up: bool | None = None
     problem: str = ""
     last_event: float | None = None
     unread: int = 0
+    clock: Callable[[], float] = time.time
     _behind_until: float = 0.0
 
     @property
@@ -60,11 +62,11 @@ class Status:
         It stays true until every scrape has had the chance to see it: alerts on what logs tell
         are held back by it.
         """
-        return time.time() < self._behind_until
+        return self.clock() < self._behind_until
 
     def behind(self) -> None:
         """Note that lines from an absence were just counted."""
-        self._behind_until = time.time() + STALE_SECONDS
+        self._behind_until = self.clock() + STALE_SECONDS
 
     def ok(self) -> None:
         """Note that the source can be read."""

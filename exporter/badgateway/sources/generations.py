@@ -1,122 +1,158 @@
-"""The files that had a log's name, in their order: which one a position is of, and which came next.
+"""Which file is which: the files that bear a log's name, or bore it, and what was read of them.
 
-Order is by the number or the date in their names where all have one, else by the time they were
-written last. What was read to its end is known by its content, wherever it is now.
+A file is known again by its inode if it still holds what was read of it, else by what it holds. So
+the order in which files were renamed, copied, compressed and deleted does not matter, nor how often
+that happened meanwhile: what is known of no file was not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
-from badgateway.sources.openlog import SAMPLE_BYTES, Mark
-from badgateway.sources.rotation import Rotated, beginning, elsewhere, holds, is_as_long, siblings
+from badgateway.sources.contents import (
+    Alive,
+    holds,
+    is_beginning,
+    is_rest_of,
+    is_unread,
+    is_untouched,
+    passed,
+    wholly_read,
+)
+from badgateway.sources.marks import Mark
+from badgateway.sources.rotation import Rotated, at, siblings
 
-_SLACK: Final = 1.0
-_CLOCK: Final = 0.02
-"""Files bear the time of a clock that ticks less often than the one asked here."""
 
-_ENDED: Final = ("inode", "offset", "length", "head", "tail", "changed")
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What the files that are there now are.
+
+    Attributes:
+        files: each with how far it was read, None if it was not; oldest first.
+        missing: what was read of files that are there no longer, nor copies of them.
+        is_undecided: whether there are files that may be about to become a copy of another.
+    """
+
+    files: tuple[tuple[Rotated, Mark | None], ...]
+    missing: tuple[Mark, ...]
+    is_undecided: bool
 
 
-class Generations:
-    """The files one log was rotated to."""
+def present(path: Path, beneath: str = "") -> list[Rotated]:
+    """Return the files of one log that are there now, oldest first and the one of its name last.
 
-    def __init__(self, path: Path, alive: Callable[[], None]) -> None:
-        """``alive`` is called often while compressed files are looked through."""
-        self._path, self._alive = path, alive
+    Args:
+        path: the log.
+        beneath: a directory beneath its own that it is rotated to, if there is one.
 
-    def find(
-        self,
-        known: Mapping[str, Any],
-        apart: Collection[int],
-        others: Collection[Mapping[str, Any]] = (),
-        copies: bool = True,
-    ) -> Rotated | None:
-        """Return the file a position was taken in.
+    Raises:
+        OSError: its directory cannot be listed.
+    """
+    next(iter(path.parent.iterdir()), None)
+    moved = siblings(path.parent / beneath / path.name) if beneath else []
+    current = at(path)
+    files = [*moved, *siblings(path), *([current] if current else [])]
+    return [*{file.inode: file for file in files}.values()]  # of two names, the later
 
-        Args:
-            known: the position.
-            apart: inodes of files it is not.
-            others: positions in other files: where nothing was read, only an inode tells, and
-                inodes are used again.
-            copies: whether a copy of it will do, compressed perhaps.
-        """
-        for place in (siblings(self._path), *elsewhere(self._path)):
-            likely = [s for s in place if copies or s.inode == known["inode"]]
-            found = self._found(likely, known, apart)
-            if found is None:
-                continue
-            if int(known["offset"]) or not any(holds(found, m, self._alive) for m in others):
-                return found
-        return None
 
-    def newest(self, apart: Collection[int]) -> Rotated | None:
-        """Return the file that was rotated last, of those whose inodes are not ``apart``."""
-        found = [sibling for sibling in siblings(self._path) if sibling.inode not in apart]
-        return found[-1] if found else None
+def identify(
+    files: Sequence[Rotated], known: Iterable[Mark], path: Path, horizon: float, alive: Alive
+) -> Identified:
+    """Find out which of the files are those that were read.
 
-    def has_empty(self) -> bool:
-        """Tell whether a compressed one holds nothing."""
-        return any(s.is_compressed and is_as_long(s, 0) for s in siblings(self._path))
+    Args:
+        files: those that are there, as of ``present``.
+        known: how far files were read.
+        path: the log.
+        horizon: of files last written until then it is no longer known that they were read.
+        alive: called often while compressed files are looked through.
+    """
+    found: dict[int, Mark] = {}
+    copies: set[int] = set()
+    left = [*known]
+    newest_first = files[::-1]
 
-    def after(
-        self,
-        known: Sequence[Mapping[str, Any]],
-        at: float,
-        apart: Collection[int],
-        read: Collection[Mapping[str, Any]],
-        unlike: bytes,
-    ) -> Rotated | None:
-        """Return the file that came next after the one a position was taken in.
+    def claim(file: Rotated, fitting: Callable[[Rotated, Mark], bool]) -> None:
+        nonlocal left
+        marks = [mark for mark in left if fitting(file, mark)]
+        if marks:
+            best = max(marks, key=lambda mark: int(mark["offset"]))
+            found[file.inode] = best
+            left = [mark for mark in left if mark is not best]
 
-        Args:
-            known: the position, then those of earlier files, should it not be found.
-            at: when nothing had come yet: if none is found, the first one written since is next.
-            apart: inodes of files that are read already, and of the one that has the name now.
-            read: further positions, of files that were read.
-            unlike: how the file begins that has the name now: what begins so is a copy of it.
-        """
-        candidates = self._behind(known)
-        if candidates is None:
-            candidates = [s for s in siblings(self._path) if s.changed > at - _CLOCK]
-        passed = [mark for mark in (*known, *read) if int(mark["offset"])]
-        for candidate in candidates:
-            if candidate.inode in apart or (unlike and beginning(candidate) == unlike):
-                continue
-            if not any(self._is_read(candidate, mark) for mark in passed):
-                return candidate
-        return None
-
-    def _is_read(self, candidate: Rotated, mark: Mapping[str, Any]) -> bool:
-        """Tell whether a file is the one that was read up to a position, or a copy of it."""
-        if not holds(candidate, mark, self._alive):
+    def put_aside(file: Rotated, others: Iterable[Rotated], longer: bool = False) -> bool:
+        if file.path == path or not any(is_beginning(file, o, longer, alive) for o in others):
             return False
-        # of a few bytes only all of them tell
-        return int(mark["offset"]) >= SAMPLE_BYTES or is_as_long(candidate, int(mark["offset"]))
+        copies.add(file.inode)
+        if file.is_compressed:
+            found[file.inode] = passed(file)
+        return True
 
-    def _behind(self, known: Sequence[Mapping[str, Any]]) -> list[Rotated] | None:
-        """Return what follows the first of these that is found."""
-        for mark in known:
-            for place in (siblings(self._path), *elsewhere(self._path)):
-                found = self._found(place, mark, ())
-                if found is not None:
-                    # a higher number written later is an older file that is still written to
-                    behind = place[place.index(found) + 1 :]
-                    return [s for s in behind if s.dated or s.changed >= found.changed - _SLACK]
-        return None
+    def rest() -> list[Rotated]:
+        settled = {*found, *copies}
+        return [
+            file
+            for file in newest_first
+            if file.inode not in settled and (file.path == path or file.changed > horizon)
+        ]
 
-    def _found(
-        self, among: list[Rotated], known: Mapping[str, Any], apart: Collection[int]
-    ) -> Rotated | None:
-        if "inode" not in known:
-            return None
-        likely = [r for r in among if r.inode not in apart]
-        likely.sort(key=lambda r: r.inode != known["inode"])
-        return next((r for r in likely if holds(r, known, self._alive)), None)
+    # a copy is put aside before it can be taken for what it is a copy of
+    for file in newest_first:
+        claim(file, lambda f, mark: is_untouched(f, mark) and holds(f, mark, alive))
+    for file in rest():
+        if not put_aside(file, [f for f in files if f.inode in found and f.inode not in copies]):
+            own = [mark for mark in left if mark["inode"] == file.inode]
+            if not file.is_compressed and any(holds(file, mark, alive) for mark in own):
+                claim(file, lambda f, mark: holds(f, mark, alive))
+    for file in rest():
+        others = [f for f in files if f.inode in found or f.path == path]
+        if not put_aside(file, [f for f in others if f is not file and f.inode not in copies]):
+            claim(file, lambda f, mark: holds(f, mark, alive))
+    for file in rest():
+        if file.path != path and any(is_rest_of(file, mark, alive) for mark in left):
+            found[file.inode] = wholly_read(file)
+        else:
+            # of two that hold the same, the newer is the one that may be written to
+            others = [f for f in newest_first if f.inode not in copies]
+            at_file = others.index(file)
+            if not put_aside(file, others[:at_file]):
+                put_aside(file, others[at_file + 1 :], True)
+    for file in rest():
+        was_empty = any(is_unread(mark) and mark["inode"] == file.inode for mark in left)
+        if not file.size and file.path != path and not was_empty:
+            copies.add(file.inode)  # something is copied to it in a moment, perhaps
+    # of a file of which nothing was read only its inode is known, and inodes are used again
+    for file in rest():
+        claim(file, lambda f, mark: is_unread(mark) and f.inode == mark["inode"])
+    kept = tuple(
+        (file, found.get(file.inode))
+        for file in files
+        if file.inode in found
+        or (file.inode not in copies and (file.path == path or file.changed > horizon))
+    )
+    missing = tuple(
+        mark
+        for mark in left
+        if not (is_unread(mark) and mark["inode"] in copies)
+        and not any(f.inode in found and holds(f, mark, alive) for f in files)
+    )
+    is_undecided = any(f.inode in copies and f.inode not in found for f in files)
+    return Identified(kept, missing, is_undecided)
 
 
-def ended(mark: Mark, complete: bool = True) -> Mark:
-    """Return what of a position is kept of a file that was read, to its end if ``complete``."""
-    return {key: mark[key] for key in _ENDED if key in mark} | {"complete": complete}
+def beneath(
+    path: Path, missing: Sequence[Mark], places: Iterator[list[Rotated]], alive: Alive
+) -> tuple[str, list[Rotated]]:
+    """Find the directory beneath a log's own that it is rotated to.
+
+    Returns:
+        Its name, empty when nothing that is missing is found in any; and what it holds that was
+        there before that.
+    """
+    for place in places:
+        for number, file in enumerate(place):
+            if any(int(mark["offset"]) and holds(file, mark, alive) for mark in missing):
+                return str(file.path.parent.relative_to(path.parent)), place[:number]
+    return "", []

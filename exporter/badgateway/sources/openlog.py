@@ -6,27 +6,33 @@ the offset: a file that was cut and written anew has others, even when it is as 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-SAMPLE_BYTES: Final = 256
-"""How much of the beginning, and of what stands before the offset, tells one file from another."""
+from badgateway.sources.marks import SAMPLE_BYTES, Mark, fits, mark
 
 CHUNK: Final = 256 * 1024
 """Bytes read at a time; a line longer than this is cut."""
 
-LARGE_CHUNK: Final = 1024 * 1024
-"""Bytes read at a time when more than this is left."""
 
-Mark = dict[str, Any]
-"""A position: ``device`` and ``inode``, ``offset``, a hash of the first ``length`` bytes (``head``)
-and of the ``SAMPLE_BYTES`` before the offset (``tail``), when it was written last (``changed``) and
-when that was (``at``)."""
+def whole_lines(chunk: bytes, inside: bool, final: bool) -> tuple[int, int]:
+    """Return how many bytes of what was read are taken, and how many of those are passed over.
+
+    Args:
+        chunk: what was read, at most ``CHUNK`` bytes.
+        inside: whether it begins in the middle of a line whose beginning was taken.
+        final: whether what has no end yet will never have one.
+    """
+    whole, passed = chunk.rfind(b"\n") + 1, 0
+    if inside:
+        passed = chunk.find(b"\n") + 1 or len(chunk)
+        whole = whole or len(chunk)
+    if not whole and (final or len(chunk) == CHUNK):
+        whole = len(chunk)
+    return whole, passed
 
 
 class CutError(Exception):
@@ -77,10 +83,6 @@ class OpenLog:
         """What the file system knows of it."""
         return os.fstat(self.descriptor)
 
-    def beginning(self) -> bytes:
-        """Return its first ``SAMPLE_BYTES``, as they are now."""
-        return os.pread(self.descriptor, SAMPLE_BYTES, 0)
-
     def take(self, final: bool = False) -> bytes | None:
         """Return the whole lines that come next, None when there are none.
 
@@ -94,18 +96,10 @@ class OpenLog:
         Raises:
             CutError: the file was truncated, or written anew, since it was read last.
         """
-        unread = self.unread
-        limit = LARGE_CHUNK if unread > LARGE_CHUNK else CHUNK
-        chunk = os.pread(self.descriptor, limit, self.offset)
+        chunk = os.pread(self.descriptor, CHUNK, self.offset)
         if self.is_cut():  # asked after it was read: what was cut before is not taken
             raise CutError
-        whole = chunk.rfind(b"\n") + 1
-        passed = 0
-        if self._inside:
-            passed = chunk.find(b"\n") + 1 or len(chunk)
-            whole = whole or len(chunk)
-        if not whole and (final or len(chunk) == limit):
-            whole = len(chunk)
+        whole, passed = whole_lines(chunk, self._inside, final)
         if not whole:
             return None
         read = chunk[:whole]
@@ -126,17 +120,9 @@ class OpenLog:
             and os.pread(self.descriptor, len(self._head), 0) != self._head
         )
 
-    def rewind(self) -> None:
-        """Begin anew with what was written since the file was cut."""
-        self.go_to(0)
-
     def mark(self) -> Mark:
         """Return the position reached."""
         return mark(self.status, self.offset, self._head, self._tail)
-
-    def holds(self, known: Mapping[str, Any]) -> bool:
-        """Tell whether this is the file a position was taken in, and still holds it."""
-        return self.status.st_ino == known.get("inode") and self.continues(known)
 
     def continues(self, known: Mapping[str, Any]) -> bool:
         """Tell whether a file holds what was read up to a position, whatever its inode."""
@@ -146,30 +132,3 @@ class OpenLog:
         before = min(offset, SAMPLE_BYTES)
         head = os.pread(self.descriptor, length, 0)
         return fits(known, head, os.pread(self.descriptor, before, offset - before))
-
-
-def mark(status: os.stat_result, offset: int, head: bytes, tail: bytes) -> Mark:
-    """Return a position; ``head`` and ``tail`` are what was read."""
-    head = head[:offset]
-    return {
-        "device": status.st_dev,
-        "inode": status.st_ino,
-        "offset": offset,
-        "length": len(head),
-        "head": _hash(head),
-        "tail": _hash(tail),
-        "changed": status.st_mtime,
-        "at": time.time(),
-    }
-
-
-def fits(known: Mapping[str, Any], head: bytes, tail: bytes) -> bool:
-    """Tell whether a file that begins so, and reads so before the offset, is the one meant.
-
-    Positions of earlier versions bear no ``tail``.
-    """
-    return _hash(head) == known.get("head") and known.get("tail", _hash(tail)) == _hash(tail)
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]

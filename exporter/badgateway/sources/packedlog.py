@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
-from badgateway.sources.openlog import CHUNK, SAMPLE_BYTES, Mark, mark
-from badgateway.sources.rotation import DAMAGED, Rotated, opened, skip
+from badgateway.sources.marks import SAMPLE_BYTES, Mark, mark
+from badgateway.sources.openlog import CHUNK, whole_lines
+from badgateway.sources.rotation import DAMAGED, opened, skip
 
 _EVIDENCE: Final = 1024 * 1024
 
@@ -19,7 +21,7 @@ class DamagedError(Exception):
 class PackedLog:
     """One compressed file and how far it was read; the like of ``OpenLog`` for what never grows."""
 
-    def __init__(self, rotated: Rotated, offset: int, alive: Callable[[], None]) -> None:
+    def __init__(self, path: Path, offset: int, alive: Callable[[], None]) -> None:
         """Go on at ``offset`` of what it unpacks to; ``alive`` is called often meanwhile.
 
         Raises:
@@ -29,7 +31,7 @@ class PackedLog:
         self.offset = offset
         self._alive = alive
         self._rest, self._ended = b"", False
-        self._file = opened(rotated.path)
+        self._file = opened(path)
         try:
             self.status = os.fstat(self._file.fileno())
             self._head = self._file.read(min(offset, SAMPLE_BYTES))
@@ -37,7 +39,7 @@ class PackedLog:
             before = self._file.read(max(0, min(offset - len(self._head), _EVIDENCE)))
         except DAMAGED as error:
             self._file.close()
-            raise DamagedError(f"{rotated.path.name} is damaged: {error}") from error
+            raise DamagedError(f"{path.name} is damaged: {error}") from error
         self.evidence = before if offset > SAMPLE_BYTES else self._head
         """What stands before the offset, at most 1 MiB of it."""
         self._tail = self.evidence[-SAMPLE_BYTES:]
@@ -69,13 +71,7 @@ class PackedLog:
             self._ended = not read
             self._rest += read
         chunk = self._rest[:CHUNK]
-        whole = chunk.rfind(b"\n") + 1
-        passed = 0
-        if self._inside:
-            passed = chunk.find(b"\n") + 1 or len(chunk)
-            whole = whole or len(chunk)
-        if not whole and (final or len(chunk) == CHUNK):
-            whole = len(chunk)
+        whole, passed = whole_lines(chunk, self._inside, final)
         if not whole:
             return None
         taken, self._rest = chunk[:whole], self._rest[whole:]

@@ -20,8 +20,6 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Final
 
-from badgateway.sources.openlog import SAMPLE_BYTES, OpenLog, fits
-
 COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".Z")
 """Endings of compressed files; what Python's own library does not read is not read."""
 
@@ -48,6 +46,7 @@ class Rotated:
         path: where it is now.
         changed: when it was written last, seconds since the epoch.
         inode: its inode; a compressed or copied one has another than the file it was made of.
+        size: its length in bytes, as it stands there.
         number: the number at the end of its name, higher for older files, as logrotate counts.
         dated: whether its name bears a date.
     """
@@ -55,6 +54,7 @@ class Rotated:
     path: Path
     changed: float
     inode: int
+    size: int
     number: int | None
     dated: bool
 
@@ -80,7 +80,7 @@ def siblings(path: Path) -> list[Rotated]:
     for place, pattern in patterns:
         for name in _names(place.parent):
             if pattern.fullmatch(name) and name != place.name:
-                sibling = _sibling(place.parent / name)
+                sibling = at(place.parent / name)
                 if sibling is not None:
                     found[sibling.path] = sibling
     kept = [s for s in found.values() if not (s.is_compressed and s.path.with_suffix("") in found)]
@@ -120,33 +120,6 @@ def bases(name: str) -> Iterator[str]:
                 yield name[:at] + name[after:]
 
 
-def holds(rotated: Rotated, known: Mapping[str, Any], alive: Callable[[], None]) -> bool:
-    """Tell whether a rotated file is the one a position was taken in; ``alive`` is called often."""
-    offset = int(known["offset"])
-    try:
-        if not offset:  # nothing was read of it: only its time tells, or its inode while it grows
-            if known.get("complete") or rotated.is_compressed:
-                return rotated.changed == known.get("changed")
-            return rotated.inode == known.get("inode")
-        if not rotated.is_compressed:
-            log = OpenLog.at(rotated.path)
-            try:
-                return log.continues(known)
-            finally:
-                log.close()
-        with opened(rotated.path) as file:
-            head = file.read(int(known.get("length", 0)))
-            if not fits({"head": known.get("head")}, head, b""):
-                return False
-            skip(file, offset - SAMPLE_BYTES - len(head), alive)
-            tail = head + file.read(min(offset - len(head), SAMPLE_BYTES))
-            if len(tail) < min(offset, len(head) + SAMPLE_BYTES):
-                return False
-            return fits(known, head, tail[-SAMPLE_BYTES:])
-    except DAMAGED:
-        return False
-
-
 def opened(path: Path) -> BufferedIOBase:
     """Open a rotated file, unpacked.
 
@@ -168,24 +141,6 @@ def skip(file: BufferedIOBase, length: int, alive: Callable[[], None]) -> None:
         if not passed:
             return
         length -= passed
-
-
-def beginning(rotated: Rotated) -> bytes:
-    """Return the first ``SAMPLE_BYTES``; none when they cannot be read."""
-    try:
-        with opened(rotated.path) as file:
-            return file.read(SAMPLE_BYTES)
-    except DAMAGED:
-        return b""
-
-
-def is_as_long(rotated: Rotated, size: int) -> bool:
-    """Tell whether a file holds so many bytes, once unpacked; few enough to be read at once."""
-    try:
-        with opened(rotated.path) as file:
-            return len(file.read(size + 1)) == size
-    except DAMAGED:
-        return False
 
 
 def _pattern(path: Path) -> re.Pattern[str]:
@@ -210,7 +165,8 @@ def _names(directory: Path) -> list[str]:
         return []
 
 
-def _sibling(path: Path) -> Rotated | None:
+def at(path: Path) -> Rotated | None:
+    """Return what is at a path now; None when that is no regular file that can be seen."""
     try:
         status = path.stat()
     except OSError:
@@ -220,7 +176,8 @@ def _sibling(path: Path) -> Rotated | None:
     plain = _plain(path.name)
     number = re.search(r"\.(\d{1,4})(?:\.[a-z]+)?$", plain)
     dated = number is None and sum(map(str.isdigit, plain)) >= _DATE_DIGITS
-    return Rotated(path, status.st_mtime, status.st_ino, int(number[1]) if number else None, dated)
+    counted = int(number[1]) if number else None
+    return Rotated(path, status.st_mtime, status.st_ino, status.st_size, counted, dated)
 
 
 def _plain(name: str) -> str:
