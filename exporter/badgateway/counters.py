@@ -20,6 +20,7 @@ from bisect import bisect_left
 from collections import Counter as CountOf
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from badgateway import catalogue
 
@@ -99,7 +100,7 @@ class Counters:
         """Count observations of a histogram, each in the bucket it falls into and in the sum."""
         metric = catalogue.BY_NAME[name]
         labels, bounds = tuple(labels), metric.buckets
-        found = CountOf(bisect_left(bounds, value) for value in values)
+        found = CountOf(map(partial(bisect_left, bounds), values))
         if not found:
             return
         series = self._series(name)

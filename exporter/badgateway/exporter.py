@@ -108,6 +108,7 @@ class Exporter:
             self._look_for_the_strange,
             self._positions,
             memory,
+            lambda answers: self.proxies.crowded(answers=answers),
         )
         self.retention = Retention(self.counters, memory.get("retention"))
         self._recollection = Recollection(

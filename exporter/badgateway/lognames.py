@@ -62,6 +62,13 @@ class LogNames:
             self.patterns |= set(patterns)
             self._changed()
 
+    def leave(self, paths: Iterable[str]) -> None:
+        """Forget up to where these files were counted: what they hold is counted elsewhere."""
+        left = set(paths)
+        for name in [name for name, path in self._names.items() if path in left]:
+            if self._positions.pop(name, None) is not None:
+                self._changed()
+
     def take_up(self, source: str, path: Path, read: Container[str]) -> None:
         """Let a source go on where another has left the same file.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from badgateway import config as settings
+from badgateway import logchoice
 from badgateway.topology.discovery import Findings
 from badgateway.topology.proxyplace import ProxyPlace
 from badgateway.topology.routes import WrittenLog
@@ -64,6 +65,7 @@ class Plan:
         told_by_errors: proxy → the sources that tell why each single attempt failed, apart from
             the answers.
         unread: logs that are configured and cannot be read → why.
+        repeated: access logs that are not read → the log that holds the same requests.
     """
 
     streams: dict[Key, Stream] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class Plan:
     access: dict[str, set[str]] = field(default_factory=dict)
     told_by_errors: dict[str, set[str]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
 
 
 def plan(config: settings.Config, findings: Findings, name: Name) -> Plan:
@@ -121,11 +124,20 @@ def _plan_proxy(
             here = WrittenLog("", "caddy", errors=True, access=True)
         planned.streams[JOURNAL, place.unit] = Stream(f"proxy:{place.name}", here.dialect)
         _tells(planned, place.name, {JOURNAL}, here)
+    asked = {log.file for log in given}
+    repeated = logchoice.repeated(
+        found.together if found else (),
+        lambda path: (path not in findings.missing, path in asked,
+                      *logchoice.telling(by_path.get(path))),
+    )  # fmt: skip
+    planned.repeated |= repeated
     for log in given:
         told = _written(place, log, by_path)
+        if told.path in repeated:
+            continue
         _tells(planned, place.name, _add_written(planned, place, told, log, findings, name), told)
     for told in by_path.values():
-        if told.path:
+        if told.path and told.path not in repeated:
             log = settings.ProxyLog(file=told.path)
             sources = _add_written(planned, place, told, log, findings, name)
             _tells(planned, place.name, sources, told)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from badgateway.dialects import Dialect, Remembering, Tallying, dialect
 from badgateway.envelopes import container_line
@@ -20,6 +20,8 @@ from badgateway.events import (
     lines_of,
 )
 from badgateway.logplan import Key, Plan, Stream
+
+_PIECE_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -81,25 +83,42 @@ class Readers:
         self._learnt = self.memory()
         self._readers = {key: r for key, r in self._readers.items() if key[0] != source}
 
-    def read(self, batch: Batch) -> Told:
-        """Return what a batch tells."""
-        told = Told()
+    def tells(self, key: Key) -> bool:
+        """Whether a stream says what happened at the upstreams, so that no other log need."""
+        reader = self._readers.get(key)
+        return isinstance(reader, Tallying) and reader.tells
+
+    def parts(self, batch: Batch) -> Iterator[Batch]:
+        """Yield a batch in pieces, each of which takes no more than some milliseconds to read."""
+        key, data = (batch.source, batch.unit), batch.data
+        start = 0
+        while len(data) - start > _PIECE_BYTES and self._tallying(key) is None:
+            end = data.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or data.find(b"\n", start) + 1
+            if not end:
+                break
+            yield replace(batch, data=data[start:end])
+            start = end
+        yield replace(batch, data=data[start:]) if start else batch
+
+    def read(self, batch: Batch, told: Told) -> None:
+        """Add what a batch tells."""
         if batch.data:
             self._many(batch, told)
         for line in batch.lines:
             self._line((batch.source, line.unit), line, told)
-        return told
+
+    def _tallying(self, key: Key) -> Tallying | None:
+        """The reader of a stream, if it can count ordinary lines without a look at each now."""
+        stream, reader = self._streams.get(key), self._reader(key)
+        if stream is None or not isinstance(reader, Tallying):
+            return None
+        return reader if reader.tells or not self._expects(stream.proxy) else None
 
     def _many(self, batch: Batch, told: Told) -> None:
         """Read a file's lines: the ordinary ones by the thousand, each other by itself."""
         key = (batch.source, batch.unit)
-        stream, reader = self._streams.get(key), self._reader(key)
-        if (
-            stream is not None
-            and isinstance(reader, Tallying)
-            and (reader.tells or not self._expects(stream.proxy))
-        ):
-            tally = reader.tally(batch.data)
+        if (reader := self._tallying(key)) is not None:
+            tally, stream = reader.tally(batch.data), self._streams[key]
             told.tallies.append((stream.owner, _tally_of_site(tally, stream.site)))
             told.results["event"] += tally.lines
             batch = replace(batch, data=b"\n".join(tally.rest))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from badgateway import config as settings
 from badgateway.counters import Counters
@@ -18,6 +18,9 @@ from badgateway.sources import Status, ThreadedSource, log
 from badgateway.sources.files import FileSource
 from badgateway.sources.journal import JournalSource
 from badgateway.topology.discovery import Findings
+
+PACE_SECONDS: Final = 5.0
+"""How long a log that is not read on is waited for."""
 
 Read = Callable[[Batch, Told], None]
 
@@ -36,6 +39,7 @@ class Streams:
         look: Callable[[], Awaitable[None]],
         positions: MutableMapping[str, dict[str, Any]],
         learnt: Mapping[str, Any] | None = None,
+        crowded: Callable[[bool], bool] = lambda _: False,
     ) -> None:
         """Begin.
 
@@ -51,12 +55,16 @@ class Streams:
             positions: source name → where the last checkpoint stood.
             learnt: what an earlier life remembered: ``files``, ``patterns`` and, of the dialects,
                 ``streams``.
+            crowded: tells whether too many answers wait for the error log (True), or too many
+                failures for the access log (False).
         """
         known = learnt or {}
         self._config = config
         self._counters = counters
         self._read = read
         self._begin = begin
+        self._crowded = crowded
+        self._waiting: set[str] = set()
         self._is_strange, self._look = is_strange, look
         self._positions = positions
         self._names = LogNames(
@@ -123,10 +131,13 @@ class Streams:
         planned = plan(self._config, findings, self._names.named)
         for name in planned.unread.keys() - self._plan.unread.keys():
             log.warning("%s: %s", name, planned.unread[name])
+        self._tell_changed(planned)
         self._plan = planned
         self._names.remember(planned.files)
         self._readers.follow(planned)
         self._follow(since)
+        for path in planned.repeated:  # when it is read again, that begins anew
+            self._names.leave(map(str, findings.expanded.get(path, (path,))))
         self._names.expand(findings.expanded)
 
     @property
@@ -186,10 +197,58 @@ class Streams:
                 self._sources[name] = source
                 source.start(loop, partial(self._accept, source), self._positions.get(name))
 
+    def _tell_changed(self, planned: Plan) -> None:
+        """Tell which logs are not read because others hold the same requests.
+
+        Where one is read from now on in the place of another, a few requests may be in neither.
+        """
+        before, now = self._plan.repeated, planned.repeated
+        for path in sorted(now.keys() - before.keys()):
+            log.info("%s: not read: %s holds the same requests", path, now[path])
+        read = {str(path) for name, path in self._plan.files.items() if name in self._begun}
+        changed = {now[path] for path in read & now.keys()} | (before.keys() - now.keys())
+        for name, file in planned.files.items():
+            if str(file) in changed and name not in self._plan.files:
+                log.warning("%s: read from now on, in the place of another log", name)
+                self._counters.add("source_gaps_total", (name,))
+
     def _file(self, name: str, path: Path) -> FileSource:
         """A source for a file; one that its pattern did not find before has appeared since."""
         born_late = self._plan.patterns.get(name, "") in self._names.patterns
-        return FileSource(name, path, born_late=born_late)
+        source = FileSource(name, path, born_late=born_late)
+        source.first = partial(self._errors_before, name)
+        return source
+
+    def _errors_before(self, name: str) -> list[FileSource]:
+        """The error logs that say why what a file's lines tell has happened."""
+        stream = self._plan.streams.get((name, None))
+        if stream is None or not stream.proxy or self._readers.tells((name, None)):
+            return []
+        sources = (self._sources.get(other) for other in self._plan.told_by_errors[stream.proxy])
+        return [s for s in sources if isinstance(s, FileSource) and s.name != name]
+
+    async def _keep_pace(self, source: ThreadedSource) -> None:
+        """Let a proxy's other log catch up, if too much of this one waits for it.
+
+        After an absence one log would else be read to its end before the other is begun.
+        """
+        stream = self._plan.streams.get((source.name, None))
+        if stream is None or not stream.proxy:
+            return
+        is_error = source.name in self._plan.told_by_errors.get(stream.proxy, ())
+        others = (self._plan.access if is_error else self._plan.told_by_errors)[stream.proxy]
+        idle, before = 0.0, -1
+        while self._crowded(not is_error) and idle < PACE_SECONDS:
+            read = [s for name in others - self._waiting if (s := self._sources.get(name))]
+            left = sum(s.now().unread for s in read if s.status.up)
+            if not left or self._sources.get(source.name) is not source:
+                return
+            idle, before = (idle + 0.02 if left == before else 0.0), left
+            self._waiting.add(source.name)
+            try:
+                await asyncio.sleep(0.02)
+            finally:
+                self._waiting.discard(source.name)
 
     async def _accept(self, source: ThreadedSource, batch: Batch) -> None:
         """Turn a batch's lines into events, and hand them on."""
@@ -203,10 +262,17 @@ class Streams:
             for result in ("event", "ignored", "unknown"):
                 self._counters.declare("log_lines_total", (batch.source, result))
             self._begin()
-        told = self._readers.read(batch)
+        if batch.counted:
+            await self._keep_pace(source)
+        told = Told()
+        for part in self._readers.parts(batch):
+            self._readers.read(part, told)
+            await asyncio.sleep(0)  # scrapes and the like come in between
         if batch.counted and self._is_strange(told):
             # what was configured a moment ago may be at work already
             await self._look()
+        if self._sources.get(batch.source) is not source:
+            return  # as above
         if batch.counted:
             for result, number in told.results.items():
                 if number:

@@ -8,7 +8,7 @@ import pytest
 
 from badgateway.collectors.proxies import Proxies, ProxyEvent
 from badgateway.counters import Counters
-from badgateway.events import ClientAbort, Response, Tally, UpstreamFailure
+from badgateway.events import AnswerOrigin, ClientAbort, Response, Tally, UpstreamFailure
 from badgateway.topology.backends import Backend, PathMap, ProxyPath
 from badgateway.topology.routes import Route
 
@@ -81,8 +81,27 @@ def test_an_attempt_that_a_retry_made_good_for_is_masked() -> None:
     read.take("web", failure(), True)
     assert read.expects("web")
     read.take("web", answer(200), True)
-    assert (failures(counters), masked(counters)) == (1, 1)
     assert not read.expects("web")
+    read.pass_time(3, frozenset())
+    assert (failures(counters), masked(counters)) == (1, 1)
+
+
+def test_an_ordinary_answer_of_the_same_second_takes_no_failure_from_an_error() -> None:
+    counters, read = watching()
+    read.take("web", failure(), True)
+    for status in (200, 502):  # two requests of one client for the same thing
+        read.take("web", answer(status), True)
+    read.pass_time(10, frozenset())
+    assert (errors(counters, "upstream"), masked(counters)) == (1, 0)
+
+
+def test_what_may_be_masked_survives_a_kill() -> None:
+    counters, read = watching()
+    read.take("web", failure(), True)
+    read.take("web", answer(200), True)
+    counters, read = watching(memory=read.memory())
+    read.pass_time(10, frozenset())
+    assert masked(counters) == 1
 
 
 def test_half_a_body_is_never_masked() -> None:
@@ -98,6 +117,7 @@ def test_the_same_question_asked_often_is_as_many_requests() -> None:
         read.take("web", failure(number), True)
     for status in (502, 200, 502):
         read.take("web", answer(status), True)
+    read.pass_time(3, frozenset())
     assert (failures(counters), errors(counters, "upstream"), masked(counters)) == (3, 2, 1)
 
 
@@ -227,3 +247,162 @@ def test_what_two_applications_may_have_failed_at_is_neithers() -> None:
     read.take("web", failure(upstream=None), True)
     labels = ("other", "web", "unknown", "connect_refused")
     assert counters.value("upstream_failures_total", labels) == 1
+
+
+def asked(number: int) -> str:
+    return f"line:10.0.0.1 GET /{number}"
+
+
+def failed(number: int, connection: int = 1, at: float = 100.0, upstream: str = ONE) -> ProxyEvent:
+    marks = (f"conn:{connection}", asked(number))
+    return UpstreamFailure(at, "reset", None, "one.test", upstream, marks=marks)
+
+
+def answered(number: int, status: int = 502, at: float = 100.0) -> Response:
+    return Response(at, status, "one.test", marks=(asked(number),))
+
+
+def test_failing_requests_of_one_connection_are_as_many_failures() -> None:
+    for order in itertools.permutations(range(4)):
+        counters, read = watching()
+        lines = [failed(1), failed(2), answered(1), answered(2)]
+        for number in order:
+            read.take("web", lines[number], True)
+        assert errors(counters, "upstream") == 2, order
+
+
+def test_the_same_failing_request_again_in_one_connection_is_another() -> None:
+    for order in ((0, 1, 2, 3), (0, 2, 1, 3), (2, 3, 0, 1), (0, 2, 3, 1)):
+        counters, read = watching()
+        lines = [failed(1), failed(1), answered(1), answered(1)]
+        for number in order:
+            read.take("web", lines[number], True)
+        assert errors(counters, "upstream") == 2, order
+
+
+def test_attempts_of_one_request_and_of_the_next_in_one_connection_are_kept_apart() -> None:
+    counters, read = watching()
+    for number in (1, 2):
+        for upstream in (ONE, TWO):
+            read.take("web", failed(number, upstream=upstream), True)
+    read.take("web", answered(1), True)
+    read.take("web", answered(2, 200), True)
+    read.pass_time(3, frozenset())
+    assert errors(counters, "upstream") == 1
+    assert (masked(counters), masked(counters, TWO)) == (1, 1)
+
+
+def test_answers_that_tell_their_connection_only_end_one_request_each() -> None:
+    lines = [
+        failed(number, upstream=upstream)
+        for number, upstream in ((1, ONE), (1, ONE), (2, TWO), (3, ONE))
+    ]
+    answers = [Response(100.0, 502, "one.test", marks=("conn:1",))] * 4
+    for order in (lines + answers, answers + lines, lines[:2] + answers + lines[2:]):
+        counters, read = watching()
+        for line in order:
+            read.take("web", line, True)
+        assert errors(counters, "upstream") == 4
+
+
+def test_the_applications_own_error_is_explained_by_no_failure_in_its_connection() -> None:
+    counters, read = watching()
+    read.take("web", failed(2, at=1.0), True)
+    own = Response(1, 503, "one.test", "application", upstream=TWO, tells=True, marks=("conn:1",))
+    read.take("web", own, True)
+    read.take("web", told(502, "upstream", (failure(reason="connect_failed"),)), True)
+    assert errors(counters, "application", "503") == errors(counters, "upstream") == 1
+    assert read.memory()["answered"] == read.memory()["failed"] == []
+
+
+def test_an_attempt_read_after_the_answer_that_made_good_for_it_is_masked() -> None:
+    counters, read = watching()
+    read.take("web", failed(1), True)
+    read.take("web", answered(1, 200), True)
+    read.take("web", failed(1, upstream=TWO), True)
+    read.pass_time(3, frozenset())
+    assert (masked(counters), masked(counters, TWO)) == (1, 1)
+    assert not read.expects("web")
+
+
+def test_a_failure_explains_no_error_that_was_answered_before_it() -> None:
+    counters, read = watching()
+    read.take("web", answered(1, 503, at=100.0), True)  # the application's own
+    read.take("web", failed(1, at=103.0), True)
+    read.take("web", answered(1, 502, at=103.0), True)
+    assert errors(counters, "upstream") == 1
+    assert errors(counters, "upstream", "503") == 0
+
+
+def test_a_failure_of_long_ago_explains_nothing() -> None:
+    counters, read = watching()
+    read.take("web", failed(1, at=100.0), True)
+    slow = Response(190.0, 503, "one.test", spent=0.1, marks=(asked(1),))
+    read.take("web", slow, True)
+    read.pass_time(10, frozenset())
+    assert errors(counters, "upstream", "503") == 0
+
+
+@pytest.mark.parametrize("hours", [-5.75, -1, 1, 2, 9.5])
+def test_an_error_log_in_another_time_zone_explains_all_the_same(hours: float) -> None:
+    counters, read = watching()
+    read.take("web", failed(1, at=100_000.0 + hours * 3600), True)
+    read.take("web", answered(1, at=100_000.0), True)
+    assert errors(counters, "upstream") == 1
+
+
+def test_an_access_log_without_times_is_explained_all_the_same() -> None:
+    counters, read = watching()
+    read.take("web", failed(1, at=100.0), True)
+    read.take("web", Response(9e5, 502, "one.test", marks=(asked(1),), timed=False), True)
+    assert errors(counters, "upstream") == 1
+
+
+def test_half_a_body_explains_no_status() -> None:
+    for order in (1, -1):
+        counters, read = watching()
+        cut = UpstreamFailure(100, "body_truncated", None, "one.test", ONE, marks=(asked(1),))
+        lines: list[ProxyEvent] = [cut, answered(1, 503)]
+        for line in lines[::order]:
+            read.take("web", line, True)
+        assert failures(counters, reason="body_truncated") == 1
+        assert errors(counters, "upstream", "503") == 0
+
+
+def test_a_client_that_left_is_one_abort_in_both_logs() -> None:
+    for order in itertools.permutations(range(4)):
+        counters, read = watching()
+        error = ClientAbort(100, "one.test", marks=("conn:1", asked(1)))
+        access = ClientAbort(100.4, "one.test", marks=(asked(1),))
+        lines = [("error", error), ("access", access), ("error", error), ("access", access)]
+        for number in order:
+            read.take("web", lines[number][1], True, lines[number][0])
+        assert counters.value("client_aborts_total", ("api", "web", "one.test")) == 2
+
+
+def test_what_a_probe_is_told_counts_nowhere() -> None:
+    counters = Counters()
+    read = Proxies(counters, ("token",))
+    read.watch(paths(), PathMap(), told_by_errors=frozenset(("web",)))
+    marks = ("conn:1", LINE)
+    read.take("web", UpstreamFailure(1.0, "reset", None, None, ONE, "", "token", "", marks), True)
+    read.take("web", AnswerOrigin(1.0, "proxy", None, marks=marks, probe="token"), True)
+    read.take("web", ClientAbort(1.0, None, "token", marks=marks), True)
+    assert counters.series() == []
+    assert not read.expects("web")
+    read.take("web", answer(503), True)
+    assert errors(counters, "proxy", "503") == 0
+
+
+def test_failures_that_cannot_wait_while_logs_are_caught_up_are_a_gap() -> None:
+    counters, read = watching()
+    for number in range(5001):
+        read.take("web", failed(number), True, "web-log")
+    read.pass_time(1, frozenset({"web"}))
+    read.pass_time(1, frozenset({"web"}))
+    assert counters.value("source_gaps_total", ("web-log",)) == 1
+
+
+def test_what_another_version_kept_is_left_aside() -> None:
+    _, read = watching(memory={"failed": [["web"], 7, None], "answered": ["x"]})
+    assert not read.expects("web")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from badgateway import config
 from badgateway.exporter import Exporter
-from badgateway.sources import Status
+from badgateway.sources import Status, globs
 from badgateway.sources.systemd_bus import SystemdBus
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Discovery
@@ -84,3 +85,25 @@ def test_a_look_that_a_reload_overtakes_is_begun_anew(monkeypatch: pytest.Monkey
         return seen
 
     assert set(asyncio.run(run())) == {"new"}
+
+
+def test_a_pattern_of_more_files_than_are_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(globs, "LIMIT", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.log").touch()
+    given = f"""
+      discovery: {{enabled: false}}
+      proxies: [{{name: web, kind: nginx, logs: [{{file: "{tmp_path}/*.log"}}]}}]
+    """
+    discovery = Discovery(config.parse(given), cast(SystemdBus, Bus()), {}, lambda *_: None)
+    found = asyncio.run(discovery.look())
+    assert [path.name for path in found.expanded[f"{tmp_path}/*.log"]] == [
+        "0.log", "1.log", "2.log",
+    ]  # fmt: skip
+    assert found.problems["files"] == (f"{tmp_path}/*.log: only the first 3 files by name are read")
+    (tmp_path / "4.log").unlink()
+    (tmp_path / "3.log").unlink()
+    (tmp_path / "2.log").unlink()
+    assert asyncio.run(discovery.look()).problems["files"] == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from badgateway.blocking import Blocking
 from badgateway.topology import nginx
 from badgateway.topology.nginx_reading import NginxFiles
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
-from badgateway.topology.routes import Route, WrittenLog
+from badgateway.topology.routes import Route, SameRequests, WrittenLog
 
 
 def read(folder: Path, text: str) -> ProxyFound:
@@ -173,6 +174,70 @@ def test_what_is_included_is_read_and_what_changes_is_read_again(tmp_path: Path)
 )
 def test_a_broken_file_is_told_with_its_place(tmp_path: Path, text: str, place: str) -> None:
     assert place in read(tmp_path, text).problems["nginx-config"]
+
+
+def test_a_pipe_or_a_device_is_never_opened(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    os.mkfifo(tmp_path / "conf.d" / "a.conf")
+    server = "server { location / { proxy_pass http://a:1; } }"
+    for include in ("conf.d/*.conf", "/dev/zero", "conf.d"):
+        found = read(tmp_path, f"http {{ include {include}; {server} }}")
+        assert "not a regular file" in found.problems["nginx-config"]
+        assert found.on_disk == (Route("*", ":80", "a:1"),)
+
+
+def test_files_that_include_each_other_end(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.conf").write_text(f"include {number + 1}.conf; " * 8)
+    (tmp_path / "9.conf").write_text("include 9.conf; server { }")
+    found = read(tmp_path, "http { include 0.conf; }")
+    assert "includes too much" in found.problems["nginx-config"]
+    found = read(
+        tmp_path, "http { include 9.conf; server { location / { proxy_pass http://a:1; } } }"
+    )
+    assert found.problems["nginx-config"] == f"{tmp_path}/9.conf:1: includes itself"
+    assert found.on_disk == (Route("*", ":80", "a:1"),)
+
+
+def test_a_folder_that_appears_later_is_read(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "later" / "sites"
+    file = tmp_path / "etc" / "nginx.conf"
+    file.parent.mkdir()
+    file.write_text(f"http {{ include {elsewhere}/*/a.conf; }}")
+    reading = NginxFiles()
+    place = ProxyPlace("web", "nginx", config=str(file))
+
+    def found() -> tuple[Route, ...] | None:
+        return asyncio.run(reading.look(place, Blocking("reading", 5.0))).on_disk
+
+    assert found() == ()
+    (elsewhere / "one").mkdir(parents=True)
+    assert found() == ()
+    (elsewhere / "one" / "a.conf").write_text("server { location / { proxy_pass http://a:1; } }")
+    assert found() == (Route("*", ":80", "a:1"),)
+
+
+def test_a_group_whose_members_are_elsewhere_leads_somewhere(tmp_path: Path) -> None:
+    server = "server { server_name x.test; location / { proxy_pass http://app; } }"
+    found = read(tmp_path, f"http {{ upstream app {{ include gone/*.conf; }} {server} }}")
+    assert found.on_disk == (Route("x.test", ":80", "{app}", group="app"),)
+
+
+def test_logs_with_the_same_requests_are_known(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """http {
+          access_log /l/a.log; access_log /l/a.json j if=$odd; access_log /l/b.log j;
+          server { location / { access_log /l/only.log; } }
+          server { access_log /l/a.log; access_log off; }
+          server { access_log /l/x.log if=$x; access_log syslog:server=unix:/dev/log; }
+        }""",
+    )
+    assert found.together == (
+        SameRequests(("/l/a.log", "/l/b.log"), ("/l/a.json",)),
+        SameRequests(("/l/only.log",)),
+        SameRequests((), ("/l/x.log",)),
+    )
 
 
 def test_no_file_is_told(tmp_path: Path) -> None:

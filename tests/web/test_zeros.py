@@ -63,3 +63,28 @@ def test_a_scrape_of_some_takes_no_zero_away(
 def test_head_takes_no_zero_away(scraped: Scraped) -> None:
     assert scraped.see(consume=False) == "0.0"
     assert [scraped.see(), scraped.see()] == ["0.0", "1.0"]
+
+
+def test_a_histogram_is_born_and_leaves_whole() -> None:
+    scraped = Scraped()
+    counters = scraped.exporter.counters
+    name = "upstream_response_duration_seconds"
+    counters.observe(name, ("api", "web"), (0.2, 61.0, 500.0))
+    scraped.commit()
+
+    def see() -> dict[str, str]:
+        body, _ = scraped.renderer.render({}, True, EVERYTHING)
+        scraped.commit()
+        found = re.findall(rf"badgateway_{name}_(\w+){{(.*)}} (\S+)", body.decode())
+        return {
+            f"{kind} {labels.partition('le=')[2].partition(',')[0]}".strip(): value
+            for kind, labels, value in found
+        }
+
+    assert set(see().values()) == {"0.0"}
+    seen = see()
+    wanted = {'bucket "0.25"': "1.0", 'bucket "60"': "1.0", 'bucket "120"': "2.0",
+              'bucket "+Inf"': "3.0", "count": "3.0", "sum": "561.2"}  # fmt: skip
+    assert wanted.items() <= seen.items()
+    counters.hide(frozenset(counters.series()))
+    assert see() == {}

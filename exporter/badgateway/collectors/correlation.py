@@ -8,7 +8,8 @@ whichever is read first, for as long as that may still come.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,12 @@ KEPT: Final = 5000
 """Lines whose other half is awaited, at most; the oldest go first."""
 
 _CONNECTION: Final = "conn:"
+_ASKED: Final = "line:"
+_LOOKED_AT: Final = 100
+"""Halves with the same mark that are looked at, the oldest: a client may ask the same for ever."""
+_ZONE_SECONDS: Final = 900.0
+"""Zones differ by multiples of this: an error log's times bear none, and may be of another."""
+_CLOCK_SECONDS: Final = 0.5
 
 
 class Half(msgspec.Struct, array_like=True):
@@ -28,6 +35,10 @@ class Half(msgspec.Struct, array_like=True):
         labels: of the series that the other line decides about; none where it is the other's.
         said: what this line said of that already; empty for nothing.
         left: seconds that the other line may still take.
+        at: when it was written; 0 when it does not tell.
+        within: seconds before ``at`` in which the request's other lines were written.
+        owner: the backend it is about, where that is sure.
+        tried: what was tried; no two attempts of one request are at the same place.
     """
 
     proxy: str
@@ -35,19 +46,52 @@ class Half(msgspec.Struct, array_like=True):
     labels: list[str]
     said: str
     left: float
+    at: float = 0.0
+    within: float = 0.0
+    owner: str = ""
+    tried: list[str] = []
+
+
+def belongs(error: Half, answer: Half) -> bool:
+    """Whether an error line may be about the request that an access line ends.
+
+    Nothing that both tell may differ, and the error line was written first.
+    """
+    if error.at and answer.at:
+        since = (answer.at - error.at + _CLOCK_SECONDS) % _ZONE_SECONDS
+        if since > answer.within:
+            return False
+    if error.owner and answer.owner and error.owner != answer.owner:
+        return False
+    for kind in (_CONNECTION, _ASKED):
+        one, other = _mark(error, kind), _mark(answer, kind)
+        if one and other and one != other and one.partition("?")[0] != other:
+            return False
+    return True
+
+
+def _mark(half: Half, kind: str) -> str:
+    for mark in half.marks:
+        if mark.startswith(kind):
+            return mark
+    return ""
 
 
 class Shelf:
     """Halves of one kind, by the marks of their requests."""
 
-    def __init__(self, saved: Iterable[Any] = ()) -> None:
-        """Begin with what ``memory`` returned in an earlier life."""
+    def __init__(self, saved: Iterable[Any] = (), kept: int = KEPT) -> None:
+        """Begin with what ``memory`` returned in an earlier life, and keep so many."""
+        self._limit = kept
         self._kept: OrderedDict[int, Half] = OrderedDict()
         self._by_mark: dict[tuple[str, str], deque[int]] = {}
         self._open: dict[str, int] = {}
         self._next = 0
         for item in saved:
-            self.put(msgspec.convert(item, Half))
+            try:
+                self.put(msgspec.convert(item, Half))
+            except msgspec.ValidationError:
+                continue  # another version wrote it
 
     def memory(self) -> list[Any]:
         """What must be saved with the counters."""
@@ -57,34 +101,58 @@ class Shelf:
         """Whether something of this proxy waits of which nothing is decided."""
         return self._open.get(proxy, 0) > 0
 
-    def put(self, half: Half) -> None:
-        """Let a half wait."""
+    @property
+    def is_crowded(self) -> bool:
+        """Whether no more should be put before some are taken, if that can wait."""
+        return len(self._kept) > self._limit // 5
+
+    def put(self, half: Half) -> Half | None:
+        """Let a half wait; return one that is awaited no longer, because there are too many."""
         number, self._next = self._next, self._next + 1
         self._kept[number] = half
         if not half.said:
             self._open[half.proxy] = self._open.get(half.proxy, 0) + 1
         for mark in half.marks:
             self._by_mark.setdefault((half.proxy, mark), deque()).append(number)
-        if len(self._kept) > KEPT:
-            self._drop(next(iter(self._kept)))
+        return self._drop(next(iter(self._kept))) if len(self._kept) > self._limit else None
 
-    def take(self, proxy: str, marks: Sequence[str]) -> list[Half]:
-        """Take the oldest half that bears one of these marks, and those of the same connection.
+    def find(self, like: Half, fits: Callable[[Half], bool]) -> Half | None:
+        """Return the oldest half that shares a mark with ``like`` and fits; it goes on waiting."""
+        number = next(self._fitting(like, like.marks, fits), None)
+        return None if number is None else self._kept[number]
 
-        A client may ask the same twice: of several requests with the same words only one is taken.
+    def take(self, like: Half, fits: Callable[[Half], bool]) -> Half | None:
+        """Take the oldest half that shares a mark with ``like`` and fits."""
+        number = next(self._fitting(like, like.marks, fits), None)
+        return None if number is None else self._drop(number)
+
+    def take_attempts(self, answer: Half) -> list[Half]:
+        """Take what error lines told of the oldest request that ``answer`` may end.
+
+        A client may ask the same twice, also in one connection: of several requests with the same
+        words only one is taken. A request is tried at each place once, and only where the answer
+        says, if it does.
         """
-        for mark in marks:
-            numbers = self._by_mark.get((proxy, mark))
-            if not numbers:
+
+        told = set(answer.tried if "" not in answer.tried else ())
+
+        def fits(half: Half) -> bool:
+            return belongs(half, answer) and (not told or not told.isdisjoint(half.tried))
+
+        first = next(self._fitting(answer, answer.marks, fits), None)
+        if first is None:
+            return []
+        found = [self._drop(first)]
+        connection, tried = _mark(found[0], _CONNECTION), set(found[0].tried)
+        for number in list(self._fitting(answer, [connection] if connection else [], fits)):
+            half = self._kept[number]
+            if _mark(half, _ASKED) != _mark(found[0], _ASKED):
                 continue
-            first = self._kept[numbers[0]]
-            connections = [m for m in first.marks if m.startswith(_CONNECTION)]
-            same = set(connections) & set(marks) or connections
-            found = [numbers[0]]
-            for connection in same:
-                found += self._by_mark[proxy, connection]
-            return [self._drop(number) for number in dict.fromkeys(found)]
-        return []
+            if not tried.isdisjoint(half.tried):
+                break
+            tried.update(half.tried)
+            found.append(self._drop(number))
+        return found
 
     def pass_time(self, seconds: float, behind: frozenset[str]) -> list[Half]:
         """Let time go by for proxies whose logs have been read up to now.
@@ -103,6 +171,13 @@ class Shelf:
                 if half.left <= 0:
                     over.append(number)
         return [self._drop(number) for number in over]
+
+    def _fitting(
+        self, like: Half, marks: Sequence[str], fits: Callable[[Half], bool]
+    ) -> Iterator[int]:
+        for mark in marks:
+            numbers = self._by_mark.get((like.proxy, mark), ())
+            yield from (n for n in islice(numbers, _LOOKED_AT) if fits(self._kept[n]))
 
     def _drop(self, number: int) -> Half:
         half = self._kept.pop(number)

@@ -22,7 +22,7 @@ from badgateway.collectors.requestheaders import Header, RequestHeaders
 from badgateway.config.secretfiles import SecretError
 from badgateway.counters import Counters
 from badgateway.httperrors import alone
-from badgateway.useragent import user_agent
+from badgateway.useragent import referer, user_agent
 
 log = logging.getLogger("badgateway.probes")
 
@@ -113,7 +113,7 @@ class Probes:
 
     def __init__(self, counters: Counters, token: str, interval: float, timeout: float) -> None:
         self._counters = counters
-        self._agent = user_agent(token)
+        self._identity = _identity(token)
         self._interval, self._timeout = interval, timeout
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._paused: set[str] = set()
@@ -142,7 +142,7 @@ class Probes:
 
     def identify(self, token: str) -> None:
         """Ask in the name of the exporter whose token this is."""
-        self._agent = user_agent(token)
+        self._identity = _identity(token)
 
     def pause(self, backends: set[str]) -> None:
         """Do not ask these backends' applications directly: it would wake a sleeping unit."""
@@ -195,7 +195,7 @@ class Probes:
     ) -> Result:
         watch = Watch()
         status, detail, reason, expiry = 0, "", "", None
-        headers = httpx.Headers({"User-Agent": self._agent, "Accept": "*/*", "Connection": "close"})
+        headers = httpx.Headers({**self._identity, "Accept": "*/*", "Connection": "close"})
         extensions: dict[str, Any] = {"trace": watch.trace}
         if target.host:
             headers["Host"] = target.host
@@ -270,6 +270,10 @@ class Probes:
             follow_redirects=False,
             trust_env=False,
         )
+
+
+def _identity(token: str) -> dict[str, str]:
+    return {"User-Agent": user_agent(token), "Referer": referer(token)}
 
 
 def _headers(target: Target) -> RequestHeaders:

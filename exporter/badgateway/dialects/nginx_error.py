@@ -12,6 +12,7 @@ import re
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from badgateway.dialects import nginx_fields, nginx_messages
@@ -128,7 +129,7 @@ class Reader:
         upstream = group if reason == "no_live_upstream" else address
         return (
             UpstreamFailure(
-                at, reason, None, site, upstream, redacted(message)[:300], _probe(rest), identity,
+                at, reason, None, site, upstream, _detail(message), _probe(rest), identity,
                 marks,
             ),
         )  # fmt: skip
@@ -142,7 +143,7 @@ class Reader:
         return (
             AnswerOrigin(
                 line.at if at is None else at, origin, nginx_fields.site(context.server),
-                redacted(message)[:300], self._identity(found, message, context),
+                _detail(message), self._identity(found, message, context),
                 _marks(found["connection"], context), _probe(rest),
             ),
         )  # fmt: skip
@@ -191,6 +192,12 @@ def _probe(rest: str) -> str | None:
     """The token of the probe that asked; a client may write anything there but that."""
     _, separator, referrer = rest.rpartition(_REFERRER)
     return referer_token(referrer.removesuffix('"')) if separator else None
+
+
+@lru_cache(maxsize=256)
+def _detail(message: str) -> str:
+    """What is shown of a message; the same few come again and again."""
+    return redacted(message)[:300]
 
 
 def _unfinished(rest: str) -> bool:

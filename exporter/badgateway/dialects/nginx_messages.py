@@ -9,6 +9,7 @@ be a file's name or an application's words. Source of the wording: ``ngx_http_up
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 CLIENT_ABORT: Final = "client_abort"
@@ -91,6 +92,7 @@ PHASES: Final = {
 """What nginx was doing → where in an attempt that is."""
 
 
+@lru_cache(maxsize=256)
 def split(message: str) -> tuple[str, str]:
     """Return a message's words and what nginx was doing (after ``while``), or an empty string."""
     words, found, doing = message.rpartition(" while ")
@@ -113,6 +115,7 @@ def origin(message: str) -> str | None:
     return "application" if message.startswith(_COMPLAINED) else None
 
 
+@lru_cache(maxsize=256)
 def reason(message: str, level: str) -> str | None:
     """Return what an error line's message tells.
 

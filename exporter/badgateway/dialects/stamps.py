@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +16,7 @@ _CLF: Final = re.compile(
     r"([0-9]{2})/([A-Z][a-z]{2})/([0-9]{4}):([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,3})?"
     r"(?: ([+-][0-9]{4}))?"
 )
+_LOCAL: Final = re.compile("([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
 
 
 def iso(text: str) -> float | None:
@@ -44,7 +44,11 @@ def clf(text: str) -> float | None:
 
 def local(text: str) -> float | None:
     """Read ``YYYY/MM/DD HH:MM:SS`` of the machine's zone."""
+    found = _LOCAL.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups())
     try:
-        return time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
+        return datetime(year, month, day, hour, minute, second).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -7,7 +7,9 @@ take the path map with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +43,7 @@ class Findings:
         answers: proxy name → what it serves.
         problems: source name → why it cannot be read; empty when it can.
         expanded: pattern of log files → the files that fit it now.
+        missing: log files that others may stand for, and that are not there yet.
     """
 
     paths: PathMap = field(default_factory=PathMap)
@@ -49,6 +52,7 @@ class Findings:
     answers: Mapping[str, ProxyFound] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     expanded: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
 
 
 class Discovery:
@@ -76,6 +80,7 @@ class Discovery:
         self._disk = Blocking("reading what units and proxies are configured with", 5.0)
         self._asking = Proxies()
         self._expanded: dict[str, tuple[Path, ...]] = {}
+        self._seen_logs: set[str] = set()
         self._hung = ""
         self._laid: dict[str, Backend] = {}
         self._told: dict[str, ProxyFound] = {}
@@ -152,7 +157,8 @@ class Discovery:
             self._config.proxies, self._proxies, self._config.discovery.enabled
         )
         answers = {place.name: await self._ask(place) for place in places}
-        problems: dict[str, str] = {FILES: self._hung}
+        await self._expand(answers.values())
+        problems: dict[str, str] = {FILES: self._hung or self._left_out()}
         for found in answers.values():
             for source, problem in found.problems.items():
                 problems[source] = problems.get(source) or problem
@@ -166,7 +172,6 @@ class Discovery:
             routes.append((name, self._routes.get(name, ())))
             on_disk.append((name, found.on_disk or ()))
         paths = join(applications.values(), routes)
-        await self._expand(answers.values())
         return Findings(
             self._without_forsaken(paths),
             join(applications.values(), on_disk),
@@ -174,22 +179,33 @@ class Discovery:
             answers,
             problems,
             self._expanded,
+            frozenset(_alike(answers.values()) - self._seen_logs),
         )
 
-    async def _expand(self, answers: Iterable[ProxyFound]) -> None:
+    async def _expand(self, answers: Collection[ProxyFound]) -> None:
         """Find the log files that patterns stand for."""
         owned = [owner.logs for owner in self._config.backends]
         owned += [owner.logs for owner in self._config.proxies]
         named = [log.file for logs in owned for log in logs if log.file]
         named += [log.path for found in answers for log in found.logs or ()]
+        alike = _alike(answers)
         patterns = {path for path in named if any(sign in path for sign in _WILD)}
         try:
             self._expanded = {
                 pattern: tuple(await self._disk.call(globs.expand, pattern))
                 for pattern in sorted(patterns)
             }
+            self._seen_logs |= await self._disk.call(_present, alike - self._seen_logs)
         except HungError as error:
             self._unread(error)
+
+    def _left_out(self) -> str:
+        """Which pattern stands for more log files than are read; empty when none does."""
+        full = (pattern for pattern, files in self._expanded.items() if len(files) >= globs.LIMIT)
+        return "".join(
+            f"{pattern}: only the first {globs.LIMIT} files by name are read"
+            for pattern in itertools.islice(full, 1)
+        )
 
     async def _ask(self, place: ProxyPlace) -> ProxyFound:
         """Return what a proxy serves; what it last told where nothing tells now."""
@@ -199,7 +215,7 @@ class Discovery:
         )  # fmt: skip
         last = self._told.get(place.name)
         if last is not None and found.loaded is None and found.on_disk is None:
-            return replace(found, logs=last.logs)
+            return replace(found, logs=last.logs, together=last.together)
         self._told[place.name] = found
         return found
 
@@ -301,3 +317,14 @@ class Discovery:
             if address not in taken and not is_known:
                 found[name] = units.backend(name, server.launch, manager="process")
         return found
+
+
+def _alike(answers: Iterable[ProxyFound]) -> set[str]:
+    """The logs that hold the same requests as another."""
+    places = [place for found in answers for place in found.together if len(place.paths) > 1]
+    return {path for place in places for path in place.paths}
+
+
+def _present(paths: Iterable[str]) -> set[str]:
+    # one that was there and is not is being rotated; a pattern is there as far as anyone knows
+    return {p for p in paths if any(sign in p for sign in _WILD) or os.path.exists(p)}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from badgateway.topology.routes import Route, WrittenLog
+from badgateway.topology.routes import Route, SameRequests, WrittenLog
 
 Directives = Sequence[Mapping[str, Any]]
 
@@ -91,6 +91,40 @@ def logs(directives: Directives, prefix: str) -> tuple[WrittenLog, ...]:
         log = WrittenLog(path, "nginx-access", False, True, template, escape, site)
         found[path] = replace(log, log_format="", escape="default", site=None) if mixed else log
     return tuple(found.values())
+
+
+def together(directives: Directives, prefix: str) -> tuple[SameRequests, ...]:
+    """Return which access logs hold the same requests: those named at one place.
+
+    Args:
+        directives: the whole configuration.
+        prefix: folder that relative paths begin at.
+    """
+    found: dict[SameRequests, None] = {}
+    for http in _blocks(directives, "http"):
+        _together(http, prefix, found, 0)
+    return tuple(found)
+
+
+def _together(
+    directives: Directives, prefix: str, found: dict[SameRequests, None], depth: int
+) -> None:
+    whole, partial = dict[str, None](), dict[str, None]()
+    named = [_args(directive) for directive in _named(directives, "access_log")]
+    for words in named:
+        path = _path(words[0], prefix) if words and not _is_packed(words) else None
+        if path is not None:
+            (partial if any(w.startswith("if=") for w in words[1:]) else whole)[path] = None
+    if (whole or partial) and ("off",) not in named:  # which cancels all at its place
+        found[SameRequests(tuple(whole), tuple(path for path in partial if path not in whole))] = (
+            None
+        )
+    for directive in directives if depth < _DEPTH_LIMIT else ():
+        _together(_inside(directive), prefix, found, depth + 1)
+
+
+def _is_packed(words: Sequence[str]) -> bool:
+    return any(word.startswith("gzip") for word in words[1:])
 
 
 def _named(directives: Directives, *names: str) -> Iterator[Mapping[str, Any]]:
@@ -204,7 +238,8 @@ def _passed(
         yield _Passed(protocol, "{" + name + "}", secure)
         return
     if name in groups:
-        for address in groups[name]:
+        # one without members has them elsewhere, as in a file that is written at run time
+        for address in groups[name] or ("{" + name + "}",):
             yield _Passed(protocol, address, secure, name)
         return
     yield _Passed(protocol, _address(name, port), secure)
@@ -247,8 +282,7 @@ def _access_logs(
         if name == "access_log" and words:
             path = _path(words[0], prefix)
             named = next((w for w in words[1:] if "=" not in w), "combined")
-            gzipped = any(w.startswith("gzip") for w in words[1:])
-            if path is None or gzipped:
+            if path is None or _is_packed(words):
                 continue
             template, escape = _template(formats.get(named, ()))
             found.setdefault((path, template, escape), set()).update(sites)

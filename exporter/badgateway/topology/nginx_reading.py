@@ -1,16 +1,13 @@
-"""Reading nginx' configuration files, with all they include (by ``crossplane``)."""
+"""What the nginx at a place serves and writes, by its configuration files."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import crossplane
+from typing import Final
 
 from badgateway.blocking import Blocking
 from badgateway.topology import nginx
+from badgateway.topology.nginx_includes import Configuration, Stamp, stamp
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import WrittenLog
 
@@ -20,16 +17,13 @@ _COMPILED_LOGS: Final = (
     WrittenLog("/var/log/nginx/error.log", "nginx-error", errors=True, access=False),
     WrittenLog("/var/log/nginx/access.log", "nginx-access", errors=False, access=True),
 )
-_SIZE_LIMIT: Final = 16 * 1024 * 1024
-
-Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class NginxFiles:
     """Reads nginx' configurations; what has not changed is not read again."""
 
     def __init__(self) -> None:
-        self._known: dict[ProxyPlace, tuple[Stamp, ProxyFound]] = {}
+        self._known: dict[ProxyPlace, tuple[tuple[Stamp, ...], ProxyFound]] = {}
 
     async def look(self, place: ProxyPlace, disk: Blocking) -> ProxyFound:
         """Return what the nginx at ``place`` serves. Never raises."""
@@ -45,30 +39,19 @@ class NginxFiles:
             ValueError: the configuration cannot be read, with file and line.
         """
         known = self._known.get(place)
-        if known is not None and known[0] == _stamp(path for path, *_ in known[0]):
+        if known is not None and all(stamp(each[0]) == each for each in known[0]):
             return known[1]
         path = Path(place.config or DEFAULT_CONFIG)
         if not path.is_file():
             raise ValueError(f"{path}: no such file")
-        if path.stat().st_size > _SIZE_LIMIT:
-            raise ValueError(f"{path}: larger than 16 MiB")
-        try:
-            payload = crossplane.parse(
-                str(path), combine=True, catch_errors=True, check_ctx=False, check_args=False
-            )
-        except RecursionError:
-            raise ValueError(f"{path}: nested too deeply, or it includes itself") from None
-        found = _found(place, path, payload)
-        self._known[place] = (_stamp(_files(path, payload)), found)
+        configuration = Configuration(path)
+        found = _found(place, path, configuration)
+        self._known[place] = (tuple(configuration.stamps.values()), found)
         return found
 
 
-def _found(place: ProxyPlace, path: Path, payload: Mapping[str, Any]) -> ProxyFound:
-    directives = [d for config in payload.get("config", ()) for d in config.get("parsed", ())]
-    problem = ""
-    for error in payload.get("errors", ()):
-        problem = f"{error.get('file')}:{error.get('line') or '?'}: {error.get('error')}"[:300]
-        break
+def _found(place: ProxyPlace, path: Path, configuration: Configuration) -> ProxyFound:
+    directives, problem = configuration.directives, configuration.problem
     prefix = place.prefix or str(path.parent)
     logs = nginx.logs(directives, prefix)
     if place.prefix == "" and str(path) == DEFAULT_CONFIG:
@@ -78,35 +61,8 @@ def _found(place: ProxyPlace, path: Path, payload: Mapping[str, Any]) -> ProxyFo
     if problem and not directives:
         return ProxyFound(problems={"nginx-config": problem})
     return ProxyFound(
-        on_disk=nginx.routes(directives), logs=logs, problems={"nginx-config": problem}
+        on_disk=nginx.routes(directives),
+        logs=logs,
+        together=nginx.together(directives, prefix),
+        problems={"nginx-config": problem},
     )
-
-
-def _files(path: Path, payload: Mapping[str, Any]) -> Sequence[str]:
-    """Every file read, and the folders in which others may appear."""
-    directives = [d for config in payload.get("config", ()) for d in config.get("parsed", ())]
-    files: dict[str, None] = {str(path): None}
-    stack: list[Mapping[str, Any]] = list(directives)
-    while stack:
-        directive = stack.pop()
-        if file := directive.get("file"):
-            files[str(file)] = None
-        stack.extend(directive.get("block") or ())
-    for file in list(files):
-        files[os.path.dirname(file)] = None
-    for folder in sorted(path.parent.iterdir()):  # where an `include` found nothing yet
-        if folder.is_dir():
-            files[str(folder)] = None
-    return list(files)
-
-
-def _stamp(paths: Any) -> Stamp:
-    found = []
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            found.append((path, 0, 0, 0))
-        else:
-            found.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from badgateway.topology.routes import Route, WrittenLog
+from badgateway.topology.routes import Route, SameRequests, WrittenLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class ProxyFound:
         admin: the address at which an admin API told; empty when none did.
         logs: the logs it writes; None when nothing tells.
         problems: source name (``caddy-admin``, ``nginx-config`` …) → why; empty when it is fine.
+        together: which of the logs hold the same requests.
     """
 
     loaded: tuple[Route, ...] | None = None
@@ -49,6 +50,7 @@ class ProxyFound:
     admin: str = ""
     logs: tuple[WrittenLog, ...] | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
+    together: tuple[SameRequests, ...] = ()
 
     @property
     def routes(self) -> tuple[Route, ...]:

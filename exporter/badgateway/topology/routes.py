@@ -51,3 +51,16 @@ class WrittenLog:
     log_format: str = ""
     escape: str = "default"
     site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SameRequests:
+    """Access logs named at one place of a configuration.
+
+    Attributes:
+        paths: files that each hold every request there.
+        partial: files that hold some of them, by a condition.
+    """
+
+    paths: tuple[str, ...]
+    partial: tuple[str, ...] = ()
