@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway.blocking import Blocking
-from badgateway.topology import nginx
+from badgateway.topology import nginx, nginx_logs
 from badgateway.topology.nginx_reading import NginxFiles
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route, SameRequests, WrittenLog
@@ -266,4 +266,4 @@ DIRECTIVES = st.recursive(
 def test_no_directives_break_it(directives: list[dict[str, object]]) -> None:
     for route in nginx.routes(directives):
         assert route.upstream
-    nginx.logs(directives, "/etc/nginx")
+    nginx_logs.logs(directives, "/etc/nginx")

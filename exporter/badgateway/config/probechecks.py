@@ -19,9 +19,10 @@ DEFAULT_NAME: Final = re.compile(r"(origin|proxy)(-[0-9]+)?", re.ASCII)
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 _OWN_HEADERS: Final = frozenset(
-    ("user-agent", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer")
-)
-"""Headers that belong to the exporter: by the first its probes are told from traffic."""
+    ("user-agent", "referer", "connection", "content-length", "transfer-encoding", "upgrade", "te",
+     "trailer")
+)  # fmt: skip
+"""Headers that belong to the exporter: by the first two its probes are told from traffic."""
 
 
 def check_probes(steps: Steps, backend: Backend, config: Config) -> Iterator[Finding]:

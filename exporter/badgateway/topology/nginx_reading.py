@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from badgateway.blocking import Blocking
-from badgateway.topology import nginx
+from badgateway.topology import nginx, nginx_logs
 from badgateway.topology.nginx_includes import Configuration, Stamp, stamp
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import WrittenLog
@@ -53,7 +53,7 @@ class NginxFiles:
 def _found(place: ProxyPlace, path: Path, configuration: Configuration) -> ProxyFound:
     directives, problem = configuration.directives, configuration.problem
     prefix = place.prefix or str(path.parent)
-    logs = nginx.logs(directives, prefix)
+    logs = nginx_logs.logs(directives, prefix)
     if place.prefix == "" and str(path) == DEFAULT_CONFIG:
         for number, compiled in enumerate(_COMPILED_LOGS):
             if not any(log.dialect == compiled.dialect for log in logs):
@@ -63,6 +63,6 @@ def _found(place: ProxyPlace, path: Path, configuration: Configuration) -> Proxy
     return ProxyFound(
         on_disk=nginx.routes(directives),
         logs=logs,
-        together=nginx.together(directives, prefix),
+        together=nginx_logs.together(directives, prefix),
         problems={"nginx-config": problem},
     )
