@@ -44,15 +44,21 @@ class Told:
 class Readers:
     """One reader for each stream of a plan."""
 
-    def __init__(self, expects: Callable[[str], bool], learnt: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        expects: Callable[[str], bool],
+        repeats: Callable[[str], bool],
+        learnt: Mapping[str, Any],
+    ) -> None:
         """Begin.
 
         Args:
             expects: tells of a proxy whether an ordinary answer may belong to an attempt that
                 failed.
+            repeats: tells of a proxy whether it may write the same line to several logs.
             learnt: what ``memory`` returned in an earlier life.
         """
-        self._expects = expects
+        self._expects, self._repeats = expects, repeats
         self._learnt = dict(learnt)
         self._streams: dict[Key, Stream] = {}
         self._readers: dict[Key, Dialect] = {}
@@ -111,6 +117,8 @@ class Readers:
         """The reader of a stream, if it can count ordinary lines without a look at each now."""
         stream, reader = self._streams.get(key), self._reader(key)
         if stream is None or not isinstance(reader, Tallying):
+            return None
+        if reader.IDENTIFIES and self._repeats(stream.proxy):
             return None
         return reader if reader.tells or not self._expects(stream.proxy) else None
 

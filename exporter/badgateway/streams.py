@@ -70,7 +70,9 @@ class Streams:
         self._names = LogNames(
             known.get("files") or {}, positions, counters.touch, known.get("patterns") or ()
         )
-        self._readers = Readers(expects, known.get("streams") or {})
+        self._readers = Readers(
+            expects, lambda proxy: proxy in self.doubled, known.get("streams") or {}
+        )
         self._journal = JournalSource(JOURNAL)
         self._sources: dict[str, ThreadedSource] = {}
         self._plan = Plan()

@@ -199,7 +199,9 @@ def test_any_line_has_a_bounded_number_of_layers(line: str) -> None:
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=200))
 def test_a_plain_line_is_left_as_it_is(line: str) -> None:
-    assert cleaned(line) == line or "[m" in line or "[0m" in line or "^[" in line or "#033" in line
+    # colours shown as text, and a line whose every quote is escaped, are what a platform made
+    marks = ("[m", "[0m", "^[", "#033", '\\"')
+    assert cleaned(line) == line or any(mark in line for mark in marks)
 
 
 def test_long_hostile_lines_are_quick() -> None:

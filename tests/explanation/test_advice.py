@@ -145,7 +145,7 @@ def test_haproxy_takes_it_and_its_lines_are_read(tmp_path: Path) -> None:
     try:
         assert until_it_answers(f"http://127.0.0.1:{port}/a") == 503
     finally:
-        server.send_signal(signal.SIGTERM)
+        server.send_signal(signal.SIGUSR1)  # ends when what it does is done, logging too
         output, _ = server.communicate(timeout=10)
     assert b"bc_err=" in output
     (failure,) = told(output.decode())

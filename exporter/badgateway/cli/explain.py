@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, NoReturn, TypeVar
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -36,12 +37,35 @@ _LARGE: Final = 20 * 1024 * 1024
 """Bytes from which on a person wants to see how far it is."""
 
 
+class _Format(click.ParamType[str]):
+    """A dialect's name. Dialects are loaded when one is needed, not when the program starts."""
+
+    name = "format"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; fails for an unknown one with those there are."""
+        known = dialects.names()
+        if value not in known:
+            self.fail(f"{value!r} is not one of {', '.join(known)}.", param, ctx)
+        return value
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows."""
+        return f"[{'|'.join(dialects.names())}]"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names that begin so."""
+        return [CompletionItem(name) for name in dialects.names() if name.startswith(incomplete)]
+
+
 @click.command(cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE]…")
 @click.option(
     "--format",
     "only",
-    type=click.Choice(dialects.names()),
+    type=_Format(),
     help="Format of every line.  [default: found out line by line]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")

@@ -43,9 +43,12 @@ class Tallying(Protocol):
     Attributes:
         tells: whether a line says what happened at the upstreams; if not, an ordinary answer may
             belong to a failed attempt that the error log told of.
+        IDENTIFIES: whether a line bears what tells it from every other, so that it is known again
+            in another log; tallied it is not.
     """
 
     tells: bool
+    IDENTIFIES: ClassVar[bool]
 
     def tally(self, data: bytes) -> Tally:
         """Return what whole lines of raw bytes tell; never raises."""

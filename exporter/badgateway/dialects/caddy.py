@@ -45,6 +45,7 @@ class Reader:
     """Reads Caddy's lines."""
 
     NAME: ClassVar[str] = "caddy"
+    IDENTIFIES: ClassVar[bool] = True
     SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(
         r'^\{"level":"[a-z]+","[a-z@_]+":[^,]{1,40},(?:"logger":"|"msg":")'
         r"|^[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?[\t ]+"

@@ -25,6 +25,7 @@ class Reader:
     """Reads nginx' access lines."""
 
     NAME: ClassVar[str] = "nginx-access"
+    IDENTIFIES: ClassVar[bool] = False
     SIGNATURE: ClassVar[re.Pattern[str]] = re.compile(
         r'^(?!.*" [0-9]+ms$)(?![^ ]{0,120}(?:/|\.log)[^ ]{0,60}:)'
         r'(?:[^ "]+ )?[^ "]+ - (?:\[[^"\]]*\] - )?[^"\[]*'

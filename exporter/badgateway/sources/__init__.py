@@ -45,14 +45,14 @@ class Status:
         problem: why it cannot be read and what would help; empty when it can.
         last_event: time of the last line or event read, seconds since the epoch.
         unread: bytes not read yet.
-        clock: the time, seconds since the epoch.
+        clock: seconds that go on steadily, from whenever.
     """
 
     up: bool | None = None
     problem: str = ""
     last_event: float | None = None
     unread: int = 0
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     _behind_until: float = 0.0
 
     @property

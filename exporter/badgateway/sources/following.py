@@ -64,8 +64,10 @@ class Follower:
         self._is_first, self._born_late = position is None, born_late
         self._clock = clock
         self._ledger = Ledger(position or {}, path, clock())
-        self._name = Name(name, path, self.status, clock)
-        self._files = Family(self._name, self._ledger, clock, alive)
+        # how long something lasts does not depend on a clock that is set
+        self._steady = time.monotonic if clock is time.time else clock
+        self._name = Name(name, path, self.status, self._steady)
+        self._files = Family(self._name, self._ledger, self._steady, alive)
         self._fresh = True
         if clock() - self._ledger.at > STALE_SECONDS:
             self._ledger.behind = True
@@ -109,7 +111,7 @@ class Follower:
         if self._is_first:
             while (current := self._name.opened()) is None and not self._name.is_gone:
                 yield None
-            now = self._clock()
+            now = self._steady()
             marks = first_marks(self._path, current, self._born_late)
             self._ledger.files = [Known(mark, path, now) for mark, path in marks]
             if current is not None:
@@ -144,7 +146,7 @@ class Follower:
                 return
             known.refresh()
             if data is not None:
-                known.since = self._clock()
+                known.since = self._steady()
                 yield self._batch(data)
                 continue
             if packed:

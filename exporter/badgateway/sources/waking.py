@@ -141,6 +141,7 @@ class _Inotify:
                     pass  # gone with its file
 
     def _run(self) -> None:
+        pause = threading.Event()  # unlike sleep it does not mind a clock that is set
         while True:
             events = self._inotify.read()
             with self._lock:
@@ -152,7 +153,7 @@ class _Inotify:
                         watch.changed(name)
                     if mask & _IGNORED:
                         self._watches.pop(number, None)
-            time.sleep(_READ_DELAY_SECONDS)
+            pause.wait(_READ_DELAY_SECONDS)
 
 
 _instance: list[_Inotify | None] = []
