@@ -192,3 +192,25 @@ def test_a_directory_in_its_place_is_told_and_the_file_is_read_again(log: Path) 
     assert reader.read() == ["back"]
     assert reader.follower.status.up is True
     assert reader.gaps == []
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["started then", "running"])
+def test_a_log_that_cannot_be_opened_for_a_while_is_read_on_where_it_was(
+    log: Path, running: bool
+) -> None:
+    write(log, "before")
+    reader = Reader(log)
+    reader.read()
+    write(log, "one")
+    assert reader.read() == ["one"]
+    kept = log.rename(log.with_name("elsewhere"))
+    log.symlink_to(log)  # as a file whose permission was taken: there, and not to be opened
+    if not running:
+        reader.follower.close()
+        reader = Reader(log, reader.position)
+    assert reader.read() == []
+    log.unlink()
+    kept.rename(log)
+    write(log, "two")
+    assert reader.read() + reader.read() == ["two"]
+    assert reader.gaps == []

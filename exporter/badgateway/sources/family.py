@@ -85,6 +85,9 @@ class Family:
 
     def identify(self) -> Found | None:
         """Find out which file is which; None when that cannot be now."""
+        if self._name.is_barred():
+            self.must_look = True
+            return None
         for _ in range(_TRIES):
             self._stamp = self._name.stamp()
             try:

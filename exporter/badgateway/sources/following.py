@@ -108,9 +108,12 @@ class Follower:
     # the start
 
     def _begin(self) -> Steps:
+        # a file that may not be read now is not another: which is which is asked when it may
+        while (current := self._name.opened()) is None and not self._name.is_gone:
+            yield None
+        if not self._is_first and current is not None:
+            current.close()
         if self._is_first:
-            while (current := self._name.opened()) is None and not self._name.is_gone:
-                yield None
             now = self._steady()
             marks = first_marks(self._path, current, self._born_late)
             self._ledger.files = [Known(mark, path, now) for mark, path in marks]

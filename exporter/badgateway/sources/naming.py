@@ -63,6 +63,17 @@ class Name:
         self.is_seen()
         return opened
 
+    def is_barred(self) -> bool:
+        """Tell whether a file has it that may not be read now."""
+        try:
+            os.close(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self.lost(error)
+            return True
+        return False
+
     def is_seen(self) -> None:
         """Note that the file that has it is being read."""
         now = self._clock()
