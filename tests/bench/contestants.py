@@ -81,7 +81,11 @@ def badgateway(folder: Path, log: Path, lines: int) -> Effort:
     with ExporterProcess(folder, _CONFIG.format(folder=folder)) as exporter:
         names = {"nginx-errors.log": "nginx-log", "nginx-access.log": "nginx-log-2"}
         source = names.get(log.name, source)
-        exporter.wait_for("source_up", 1, source=source)
+        series = (_LINES, (("result", "event"), ("source", source)))
+        # new series are shown as 0 to one whole scrape: that is over before it is measured
+        _until(lambda: series in exporter.scrape(), exporter.log)
+        time.sleep(1.0)
+        exporter.scrape()
 
         def counted() -> float:
             series = f'{_LINES}{{result="event",source="{source}"'

@@ -18,11 +18,15 @@ CHUNK: Final = 256 * 1024
 """Bytes read at a time; a line longer than this is cut."""
 
 
+LARGE_CHUNK: Final = 512 * 1024
+"""Bytes read at a time when more than this is left: each hand-over has its price."""
+
+
 def whole_lines(chunk: bytes, inside: bool, final: bool) -> tuple[int, int]:
     """Return how many bytes of what was read are taken, and how many of those are passed over.
 
     Args:
-        chunk: what was read, at most ``CHUNK`` bytes.
+        chunk: what was read; from ``CHUNK`` bytes on a line without an end is cut.
         inside: whether it begins in the middle of a line whose beginning was taken.
         final: whether what has no end yet will never have one.
     """
@@ -30,7 +34,7 @@ def whole_lines(chunk: bytes, inside: bool, final: bool) -> tuple[int, int]:
     if inside:
         passed = chunk.find(b"\n") + 1 or len(chunk)
         whole = whole or len(chunk)
-    if not whole and (final or len(chunk) == CHUNK):
+    if not whole and (final or len(chunk) >= CHUNK):
         whole = len(chunk)
     return whole, passed
 
@@ -96,7 +100,8 @@ class OpenLog:
         Raises:
             CutError: the file was truncated, or written anew, since it was read last.
         """
-        chunk = os.pread(self.descriptor, CHUNK, self.offset)
+        limit = LARGE_CHUNK if self.unread > LARGE_CHUNK else CHUNK
+        chunk = os.pread(self.descriptor, limit, self.offset)
         if self.is_cut():  # asked after it was read: what was cut before is not taken
             raise CutError
         whole, passed = whole_lines(chunk, self._inside, final)
