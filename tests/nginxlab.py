@@ -13,16 +13,14 @@ import socket
 import socketserver
 import struct
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from tests.lab.require import require
-from tests.servers import free_port
+from tests.servers import free_port, serving
 
 FORMATS: Final = """
 log_format told escape=json '{"time":"$time_iso8601","msec":"$msec","conn":"$connection",'
@@ -176,18 +174,9 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-@contextlib.contextmanager
-def application() -> Iterator[int]:
-    """An application; yields its port."""
-    server = _Server(("127.0.0.1", 0), _Application)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def application() -> contextlib.AbstractContextManager[int]:
+    """An application; gives its port."""
+    return serving(_Server(("127.0.0.1", 0), _Application))
 
 
 def rotate(path: Path) -> Path:

@@ -21,7 +21,7 @@ from badgateway.collectors.service_tracker import ServiceState
 from badgateway.events import WorkerEnd
 from badgateway.verification import Observation, Shot, Verification, obstacles
 from tests.diagnosis.builders import NOW, REPORT, UP, healthy
-from tests.servers import ExporterProcess, free_port
+from tests.servers import ExporterProcess, free_port, serving
 
 CONFIG = """\
 backends:
@@ -160,14 +160,8 @@ def site(status: Callable[[int], int]) -> Iterator[int]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server) as port:
+        yield port
 
 
 def verify(tmp_path: Path, port: int, *words: str) -> subprocess.CompletedProcess[str]:

@@ -135,12 +135,10 @@ def _plan_proxy(
         told = _written(place, log, by_path)
         if told.path in repeated:
             continue
-        _tells(planned, place.name, _add_written(planned, place, told, log, findings, name), told)
+        _plan_log(planned, place, told, log, findings, name)
     for told in by_path.values():
         if told.path and told.path not in repeated:
-            log = settings.ProxyLog(file=told.path)
-            sources = _add_written(planned, place, told, log, findings, name)
-            _tells(planned, place.name, sources, told)
+            _plan_log(planned, place, told, settings.ProxyLog(file=told.path), findings, name)
 
 
 def _written(
@@ -160,18 +158,19 @@ def _written(
     return WrittenLog(path, dialect, is_error, not is_error, log.log_format)
 
 
-def _add_written(
+def _plan_log(
     planned: Plan,
     place: ProxyPlace,
     written: WrittenLog,
     log: settings.Log,
     findings: Findings,
     name: Name,
-) -> set[str]:
+) -> None:
+    """Plan to read a log of a proxy, and note what it tells."""
     stream = Stream(
         f"proxy:{place.name}", written.dialect, written.log_format, written.escape, written.site
     )
-    return _add(planned, stream, log, findings, name)
+    _tells(planned, place.name, _add(planned, stream, log, findings, name), written)
 
 
 def _tells(planned: Plan, proxy: str, sources: set[str], log: WrittenLog) -> None:

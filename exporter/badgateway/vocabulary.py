@@ -277,12 +277,15 @@ MANAGERS: Final = _closed(
 SEVERITIES: Final = ("info", "warn", "high", "fatal")
 """Findings' severities, mildest first."""
 
+CLIENT_CLOSED_REQUEST: Final = 499
+"""nginx' own status, and Caddy's since 2.11, for a client that left."""
+
 # The IANA registry of HTTP status codes (2025-09), and nginx' own 499.
 HTTP_CODES: Final = frozenset(
     str(code)
     for code in (
         *range(100, 105), *range(200, 209), 226, *range(300, 309), *range(400, 419),
-        *range(421, 427), 428, 429, 431, 451, 499, *range(500, 509), 510, 511,
+        *range(421, 427), 428, 429, 431, 451, CLIENT_CLOSED_REQUEST, *range(500, 509), 510, 511,
     )
 )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.servers import ExporterProcess, free_port
+from tests.servers import ExporterProcess, free_port, serving
 
 CONFIG = """
 environment: "rehearsal \\"quoted\\" \\\\ and ümläut"
@@ -87,7 +86,7 @@ def busy_exporter(place: Path) -> Iterator[ExporterProcess]:
         '[project]\nname = "app"\nversion = "1"\ndependencies = ["slowapi-like>=0.1"]\n'
     )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
-    with _server(_Application) as upstream:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Application)) as upstream:
         route = {
             "match": [{"host": ["example.test"]}],
             "handle": [
@@ -149,21 +148,7 @@ class Relay:
 
 
 @contextmanager
-def _server(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    """Serve on a loopback port while the context lasts; yields the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextmanager
 def relayed(relay: Relay) -> Iterator[int]:
     """Serve a relay; yields its port."""
-    with _server(relay.handler) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), relay.handler)) as port:
         yield port

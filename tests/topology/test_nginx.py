@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from badgateway.blocking import Blocking
 from badgateway.topology import nginx, nginx_logs
+from badgateway.topology.nginx_includes import stamp
 from badgateway.topology.nginx_reading import NginxFiles
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route, SameRequests, WrittenLog
@@ -161,6 +162,15 @@ def test_what_is_included_is_read_and_what_changes_is_read_again(tmp_path: Path)
     assert second.on_disk == (Route("*", ":80", "a:1"),)
     (tmp_path / "conf.d" / "a.conf").write_text("server { location / { proxy_pass http://b:2; } }")
     assert asyncio.run(look()).on_disk == (Route("*", ":80", "b:2"),)
+
+
+def test_a_file_whose_permission_was_given_back_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.conf"
+    file.write_text("")
+    before = stamp(str(file))
+    file.chmod(0o600)
+    file.chmod(0o644)
+    assert stamp(str(file)) != before
 
 
 @pytest.mark.parametrize(

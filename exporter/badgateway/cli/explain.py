@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from typing import BinaryIO, Final, NoReturn, TypeVar
@@ -25,12 +25,13 @@ from badgateway.envelopes import times
 from badgateway.explanation import reading, report
 from badgateway.explanation.advice import ADVICE
 from badgateway.explanation.following import followed
-from badgateway.explanation.record import record
+from badgateway.explanation.record import Record, record
 from badgateway.explanation.same import Entry
 from badgateway.explanation.summary import Summary
 from badgateway.explanation.telling import Telling
 
 _INTERRUPTED: Final = 130
+_ENCODER: Final = msgspec.json.Encoder()
 File = TypeVar("File")
 
 _LARGE: Final = 20 * 1024 * 1024
@@ -144,36 +145,43 @@ def _tell(
     earliest: float,
     problem: Callable[[str], None],
 ) -> None:
-    summary, encoder = Summary(), msgspec.json.Encoder()
+    summary = Summary()
     with _progress([name for name, _ in opened]) as progress:
         telling = Telling(only, progress, problem)
-        for entry in telling.entries(opened):
-            found = record(entry)
-            if found is None or _older(entry, earliest):
-                continue
+        for entry, found in _records(telling.entries(opened), earliest):
             if as_json:
-                sys.stdout.buffer.write(encoder.encode(found) + b"\n")
+                _print(found)
             else:
                 summary.add(entry, found)
-    if as_json:
-        sys.stdout.buffer.flush()
-    else:
+    if not as_json:
         report.show(Console(), summary, telling.read, telling.unknown)
 
 
 def _follow(
     opened: list[tuple[str, FileIO]], only: str | None, as_json: bool, earliest: float
 ) -> None:
-    console, encoder = Console(), msgspec.json.Encoder()
-    for entry in followed(opened, only):
-        found = record(entry)
-        if found is None or _older(entry, earliest):
-            continue
+    console = Console()
+    for _, found in _records(followed(opened, only), earliest):
         if as_json:
-            sys.stdout.buffer.write(encoder.encode(found) + b"\n")
+            _print(found)
             sys.stdout.buffer.flush()
         else:
             report.show_one(console, found)
+
+
+def _records(entries: Iterable[Entry], earliest: float) -> Iterator[tuple[Entry, Record]]:
+    """Yield the entries that are events of their own, with their records.
+
+    What is known to be older than ``earliest`` is left out; what bears no time is not.
+    """
+    for entry in entries:
+        found = record(entry)
+        if found is not None and not 0 < entry.told.event.at < earliest:
+            yield entry, found
+
+
+def _print(found: Record) -> None:
+    sys.stdout.buffer.write(_ENCODER.encode(found) + b"\n")
 
 
 def _since(text: str) -> float:
@@ -188,11 +196,6 @@ def _since(text: str) -> float:
     except ValueError:
         common.fail(f"--since: `{text}` is neither a duration like 10m nor a time like "
                     "2026-11-21T08:00")  # fmt: skip
-
-
-def _older(entry: Entry, earliest: float) -> bool:
-    """Whether something is known to be older; what bears no time is shown."""
-    return 0 < entry.told.event.at < earliest
 
 
 @contextmanager

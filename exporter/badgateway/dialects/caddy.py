@@ -18,8 +18,8 @@ from badgateway.dialects import caddy_tally, go_errors, stamps
 from badgateway.dialects.caddy_entries import Entry
 from badgateway.events import ClientAbort, Event, Line, Response, Tally, UpstreamFailure
 from badgateway.redaction import redacted
+from badgateway.vocabulary import CLIENT_CLOSED_REQUEST
 
-_CLIENT_CLOSED_REQUEST: Final = 499
 _GATEWAY_ERRORS: Final = (502, 503, 504)
 _LEFT_KEPT: Final = 1024
 _COPYING: Final = ("read tcp", "write tcp", "readfrom tcp")
@@ -114,7 +114,7 @@ class Reader:
             return ()  # its error line said that the client had gone
         if status == 0 and entries.is_upgrade(request):
             status = 101  # 2.6 writes 0 for an upgraded connection
-        if status in (0, _CLIENT_CLOSED_REQUEST):
+        if status in (0, CLIENT_CLOSED_REQUEST):
             # 2.6 writes status 0 for a client that left, 2.11 writes 499
             return (ClientAbort(at, site, probe, identity, marks),)
         if status is None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 from badgateway.dialects.caddy_entries import site_of
-from badgateway.dialects.linetally import Counts, blocks, halves, without
+from badgateway.dialects.linetally import PROBE_MARKER, Counts, blocks, each_line, without
 from badgateway.events import Tally
-
-_PROBE_MARKER: Final = b"badgateway/"
-_SMALL: Final = 1024
 
 
 class _Request(msgspec.Struct, gc=False):
@@ -43,29 +41,19 @@ def tally(data: bytes) -> Tally:
     """Count ordinary access lines of raw bytes; the others are handed back."""
     counts = Counts()
     for block in blocks(data, counts):
-        _count(without(block, _PROBE_MARKER, counts), counts)
+        ordinary = without(block, PROBE_MARKER, counts)
+        each_line(ordinary, _decoded, partial(_add, counts), counts)
     return counts.tally()
 
 
-def _count(block: bytes, counts: Counts) -> None:
-    pieces = [block]
-    while pieces:
-        piece = pieces.pop()
-        try:
-            answers = _DECODER.decode_lines(piece)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            answers = []
-        if len(answers) == piece.count(b"\n"):
-            _add(piece, answers, counts)
-            continue
-        parts = halves(piece) if len(piece) > _SMALL else (piece,)
-        if len(parts) == 1:
-            counts.set_aside(piece.split(b"\n"))
-        else:
-            pieces += reversed(parts)
+def _decoded(piece: bytes) -> list[_Answer]:
+    try:
+        return _DECODER.decode_lines(piece)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return []
 
 
-def _add(piece: bytes, answers: list[_Answer], counts: Counts) -> None:
+def _add(counts: Counts, piece: bytes, answers: list[_Answer]) -> None:
     """Count entries, each of which is the line of ``piece`` at the same place."""
     found: defaultdict[_Key, list[float | None]] = defaultdict(list)
     for answer in answers:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from badgateway.events import LINE_LIMIT, Tally
 
 BLOCK_BYTES = 256 * 1024
+PROBE_MARKER = b"badgateway/"
+"""Stands in every line about one of our own probes, which is read by itself."""
+
 _WINDOW = LINE_LIMIT // 2
+_SMALL = 1024
+
+Found = TypeVar("Found")
 
 Answer = tuple[str | None, str | None, int]
 
@@ -86,3 +93,35 @@ def halves(piece: bytes) -> tuple[bytes, ...]:
     if middle == len(piece):
         middle = piece.rfind(b"\n", 0, len(piece) - 1) + 1
     return (piece[:middle], piece[middle:]) if 0 < middle < len(piece) else (piece,)
+
+
+def each_line(
+    block: bytes,
+    read: Callable[[bytes], list[Found]],
+    add: Callable[[bytes, list[Found]], None],
+    counts: Counts,
+) -> None:
+    """Hand what was read of a block to ``add``, together with the lines it was read of.
+
+    It counts only when as much was found as there are line ends: then each thing found is of one
+    whole line, and none was swallowed or forged. Otherwise the block is halved, down to small
+    pieces that are set aside.
+
+    Args:
+        block: whole lines with their ends.
+        read: finds what there is in such lines, in order.
+        add: takes lines, and what was found in each.
+        counts: where lines are set aside.
+    """
+    pieces = [block]
+    while pieces:
+        piece = pieces.pop()
+        found = read(piece)
+        if len(found) == piece.count(b"\n"):
+            add(piece, found)
+            continue
+        parts = halves(piece) if len(piece) > _SMALL else (piece,)
+        if len(parts) == 1:
+            counts.set_aside(piece.split(b"\n"))
+        else:
+            pieces += reversed(parts)

@@ -15,10 +15,10 @@ from badgateway.dialects import logformat, nginx_fields, nginx_formats, nginx_up
 from badgateway.dialects.nginx_tally import FastLines
 from badgateway.events import ClientAbort, Event, Line, Response, Tally, UpstreamFailure
 from badgateway.useragent import probe_token
+from badgateway.vocabulary import CLIENT_CLOSED_REQUEST
 
 _COMBINED: Final = re.compile(nginx_formats.COMBINED, re.S)
 _STATUS: Final = re.compile(r"[0-9]{3}")
-_CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class Reader:
@@ -107,7 +107,7 @@ def _events(line: Line, fields: Mapping[str, str]) -> tuple[Event, ...] | None:
     probe = probe_token(fields.get("http_user_agent", ""))
     identity = fields.get("request_id", "")
     marks = _marks(fields)
-    if status == _CLIENT_CLOSED_REQUEST:
+    if status == CLIENT_CLOSED_REQUEST:
         return (ClientAbort(at, site, probe, identity, marks),)
     said = nginx_upstream.told(status, fields)
     attempts = tuple(

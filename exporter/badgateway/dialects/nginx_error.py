@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Final
 
-from badgateway.dialects import nginx_fields, nginx_messages
+from badgateway.dialects import nginx_fields, nginx_messages, stamps
 from badgateway.events import AnswerOrigin, ClientAbort, Event, Line, UpstreamFailure
 from badgateway.redaction import redacted
 from badgateway.useragent import referer_token
@@ -80,7 +80,6 @@ class Reader:
     )
 
     def __init__(self) -> None:
-        self._clock = nginx_fields.LocalClock()
         self._open = 0
         self._attempts: OrderedDict[str, _Attempt] = OrderedDict()
         self._second = ""
@@ -115,7 +114,7 @@ class Reader:
             return ()  # a file's name that a client chose, not nginx' own file
         if context.request and context.upstream and not _SCHEME.match(context.upstream):
             return ()  # a path: nginx merged the slashes of an address that a client made up
-        at = self._clock.read(found["time"])
+        at = stamps.local(found["time"])
         at = line.at if at is None else at
         marks = _marks(found["connection"], context)
         site = nginx_fields.site(context.server)
@@ -139,7 +138,7 @@ class Reader:
     ) -> tuple[Event, ...]:
         """A line that says who makes the answer."""
         context = _context(rest[len(message) :], message)
-        at = self._clock.read(found["time"])
+        at = stamps.local(found["time"])
         return (
             AnswerOrigin(
                 line.at if at is None else at, origin, nginx_fields.site(context.server),

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from badgateway.dialects import stamps
-
 MARK_LIMIT: Final = 300
 """Characters kept of a request's mark."""
 
@@ -107,18 +105,3 @@ def upstream_of(url: str) -> tuple[str | None, str | None]:
     if glued := _GLUED.match(place):
         place = glued[1]  # the rest is of a path that was given without its slash
     return address(place), group(place)
-
-
-class LocalClock:
-    """Reads nginx' error times, which are the machine's local ones."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._at: float | None = None
-
-    def read(self, text: str) -> float | None:
-        """Return ``YYYY/MM/DD HH:MM:SS`` in seconds since the epoch; None when it is no time."""
-        if text != self._text:
-            self._text = text
-            self._at = stamps.local(text)
-        return self._at

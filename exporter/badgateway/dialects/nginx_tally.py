@@ -11,16 +11,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, Final
 
 from badgateway.dialects import logformat, nginx_fields, nginx_formats, nginx_upstream
-from badgateway.dialects.linetally import Answer, Counts, blocks, halves, without
+from badgateway.dialects.linetally import PROBE_MARKER, Answer, Counts, blocks, each_line, without
 from badgateway.events import Tally
+from badgateway.vocabulary import CLIENT_CLOSED_REQUEST
 
-_PROBE_MARKER: Final = b"badgateway/"
-_SMALL: Final = 1024
 _TIMES_KEPT: Final = 10000
 _ODD: Final = "odd"
 _CAME: Final = "upstream_response_length"
@@ -31,7 +30,6 @@ _WANTED: Final = (
     _PROMISED,
 )  # fmt: skip
 _ORDINARY: Final = re.compile(r"[1-4][0-9]{2}")
-_CLIENT_CLOSED_REQUEST: Final = "499"
 _SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,3})?")
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*")
 _JSON_PAIR: Final = re.compile(r'"([^"\\]*+)"( ?: ?)(?:"[^"\\]*+"|([0-9.-]++))')
@@ -76,7 +74,7 @@ class FastLines:
                 continue
             for marker in grammar.avoid:
                 block = without(block, marker, counts)
-            _count(block, grammar, counts)
+            each_line(block, grammar.pattern.findall, partial(_add, grammar, counts), counts)
         return counts.tally()
 
     def _grammar(self, block: bytes) -> _Grammar | None:
@@ -89,22 +87,7 @@ class FastLines:
         return self._given
 
 
-def _count(block: bytes, grammar: _Grammar, counts: Counts) -> None:
-    pieces = [block]
-    while pieces:
-        piece = pieces.pop()
-        found = grammar.pattern.findall(piece)
-        if len(found) == piece.count(b"\n"):
-            _add(piece, found, grammar, counts)
-            continue
-        parts = halves(piece) if len(piece) > _SMALL else (piece,)
-        if len(parts) == 1:
-            counts.set_aside(piece.split(b"\n"))
-        else:
-            pieces += reversed(parts)
-
-
-def _add(piece: bytes, found: list[Any], grammar: _Grammar, counts: Counts) -> None:
+def _add(grammar: _Grammar, counts: Counts, piece: bytes, found: list[Any]) -> None:
     """Count matches, each of which is the line of ``piece`` at the same place."""
     keys, times, aside = _sorted_out(found, grammar)
     taken: defaultdict[Any, list[float | None]] = defaultdict(list)
@@ -186,7 +169,7 @@ def _answer(names: Sequence[str], row: Sequence[bytes]) -> Answer | None:
             return None
         fields[name] = text
     status = fields["status"]
-    if not _ORDINARY.fullmatch(status) or status == _CLIENT_CLOSED_REQUEST:
+    if not _ORDINARY.fullmatch(status) or int(status) == CLIENT_CLOSED_REQUEST:
         return None
     if fields.get("upstream_status", "") not in ("", "-", status):
         return None
@@ -197,7 +180,7 @@ def _answer(names: Sequence[str], row: Sequence[bytes]) -> Answer | None:
 def _line(pattern: str, names: Sequence[str], *avoid: bytes) -> _Grammar:
     whole = re.compile(f"^(?:{pattern})\n".encode(), re.M | re.S)
     kept = tuple(name for name in names if name not in (_CAME, _PROMISED, _TIME))
-    return _Grammar(whole, tuple(names), kept, (_PROBE_MARKER, *avoid))
+    return _Grammar(whole, tuple(names), kept, (PROBE_MARKER, *avoid))
 
 
 _KNOWN: Final = (

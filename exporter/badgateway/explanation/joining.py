@@ -30,11 +30,11 @@ from badgateway.explanation.same import (
     kind,
     kinds,
 )
+from badgateway.vocabulary import CLIENT_CLOSED_REQUEST
 
 _AFTER_HEADER: Final = frozenset(("body_truncated", "body_timeout"))
 """Failures after the client already had a status: it is no sign that all went well."""
 _MANY: Final = 128
-_CLIENT_LEFT: Final = 499
 
 
 def groups(items: Sequence[Item]) -> Iterable[list[Item]]:
@@ -260,7 +260,7 @@ def _masked(reason: str, status: int | None) -> bool:
     return (
         status is not None
         and 200 <= status < 500
-        and status != _CLIENT_LEFT
+        and status != CLIENT_CLOSED_REQUEST
         and reason not in _AFTER_HEADER
     )
 

@@ -17,7 +17,6 @@ from badgateway.sources.marks import SAMPLE_BYTES, Mark, fits, mark
 CHUNK: Final = 256 * 1024
 """Bytes read at a time; a line longer than this is cut."""
 
-
 LARGE_CHUNK: Final = 512 * 1024
 """Bytes read at a time when more than this is left: each hand-over has its price."""
 

@@ -28,7 +28,6 @@ from badgateway.topology.routes import Route
 
 FILES: Final = "files"
 """Name of the source that the files are which units, commands and proxies name."""
-_WILD: Final = "*?["
 _SKIPPED: Final = ("systemd-", "dbus", "getty@", "user@", "user-runtime-dir@", "session-")
 
 
@@ -189,7 +188,7 @@ class Discovery:
         named = [log.file for logs in owned for log in logs if log.file]
         named += [log.path for found in answers for log in found.logs or ()]
         alike = _alike(answers)
-        patterns = {path for path in named if any(sign in path for sign in _WILD)}
+        patterns = set(filter(globs.is_pattern, named))
         try:
             self._expanded = {
                 pattern: tuple(await self._disk.call(globs.expand, pattern))
@@ -327,4 +326,4 @@ def _alike(answers: Iterable[ProxyFound]) -> set[str]:
 
 def _present(paths: Iterable[str]) -> set[str]:
     # one that was there and is not is being rotated; a pattern is there as far as anyone knows
-    return {p for p in paths if any(sign in p for sign in _WILD) or os.path.exists(p)}
+    return {p for p in paths if globs.is_pattern(p) or os.path.exists(p)}

@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import crossplane
 
+from badgateway import regularfile
+
 _FILE_BYTES: Final = 16 * 1024 * 1024
 _ALL_BYTES: Final = 64 * 1024 * 1024
 _DIRECTIVES: Final = 500_000
@@ -23,7 +25,7 @@ _INCLUDES: Final = 20_000
 _DEPTH: Final = 50
 
 Directive = dict[str, Any]
-Stamp = tuple[str, int, int, int]
+Stamp = tuple[str, tuple[int, ...]]
 
 
 class Configuration:
@@ -127,7 +129,6 @@ class Configuration:
 def stamp(path: str) -> Stamp:
     """What changes when a file is written or replaced, or a folder's files are."""
     try:
-        status = os.stat(path)
+        return path, regularfile.stamp(os.stat(path))
     except (OSError, ValueError):
-        return (path, 0, 0, 0)
-    return (path, status.st_ino, status.st_size, status.st_mtime_ns)
+        return path, ()

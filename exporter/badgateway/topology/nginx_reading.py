@@ -55,9 +55,8 @@ def _found(place: ProxyPlace, path: Path, configuration: Configuration) -> Proxy
     prefix = place.prefix or str(path.parent)
     logs = nginx_logs.logs(directives, prefix)
     if place.prefix == "" and str(path) == DEFAULT_CONFIG:
-        for number, compiled in enumerate(_COMPILED_LOGS):
-            if not any(log.dialect == compiled.dialect for log in logs):
-                logs = (*logs, _COMPILED_LOGS[number])
+        named = {log.dialect for log in logs}
+        logs = (*logs, *(log for log in _COMPILED_LOGS if log.dialect not in named))
     if problem and not directives:
         return ProxyFound(problems={"nginx-config": problem})
     return ProxyFound(

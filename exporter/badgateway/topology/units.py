@@ -15,11 +15,11 @@ from badgateway.topology import processes
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch
 from badgateway.topology.launch_unit import unit_launch
+from badgateway.topology.nginx_reading import DEFAULT_CONFIG
 from badgateway.topology.proxyplace import ProxyPlace
 
 _DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
 _LEVELS: Final = 3
-_NGINX_CONFIG: Final = "/etc/nginx/nginx.conf"
 
 
 def application(
@@ -64,7 +64,7 @@ def proxy(unit: str, properties: Mapping[str, Any]) -> ProxyPlace | None:
         return ProxyPlace(name, "caddy", unit, config=config, binary=command[0])
     if program in ("nginx", "openresty", "nginx-debug"):
         prefix = _option(command, "-p") or ""
-        config = _option(command, "-c") or _NGINX_CONFIG
+        config = _option(command, "-c") or DEFAULT_CONFIG
         if prefix and not config.startswith("/"):
             config = f"{prefix.rstrip('/')}/{config}"
         return ProxyPlace(name, "nginx", unit, config=config, prefix=prefix, binary=command[0])
