@@ -254,9 +254,8 @@ class Exporter:
             self._look_again.clear()  # what is told while it looks is looked at again
             await self._look_timed()
             try:
-                await asyncio.wait_for(
-                    self._look_again.wait(), timeout=self.config.discovery.interval
-                )
+                async with asyncio.timeout(self.config.discovery.interval):
+                    await self._look_again.wait()
             except TimeoutError:
                 pass
 

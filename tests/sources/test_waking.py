@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_a_line_is_read_soon(
     asyncio.run(run())
 
 
-def test_quiet_files_take_almost_no_time(tmp_path: Path) -> None:
+def test_quiet_files_wake_almost_nobody(tmp_path: Path) -> None:
     async def run() -> float:
         sources = [FileSource(f"{number}", tmp_path / f"{number}.log") for number in range(50)]
         for number, source in enumerate(sources):
@@ -55,14 +56,12 @@ def test_quiet_files_take_almost_no_time(tmp_path: Path) -> None:
             source.start(asyncio.get_running_loop(), lambda batch: None, None)
         try:
             await asyncio.sleep(2)
-            shares = []
-            for _ in range(3):  # what else runs on this machine makes every wake dearer
-                before, begun = time.process_time(), time.monotonic()
-                await asyncio.sleep(5)
-                shares.append((time.process_time() - before) / (time.monotonic() - begun))
-            return min(shares)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+            await asyncio.sleep(10)
+            return (resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before) / 10
         finally:
             for source in sources:
                 source.stop()
 
-    assert asyncio.run(run()) < 0.002  # 0.0005 when nobody else has the processor
+    # each is looked at every 8 s: how dear a wake is depends on what else runs on this machine
+    assert asyncio.run(run()) < 20

@@ -119,7 +119,8 @@ async def _backends(config_file: Path | None) -> list[_Subject]:
     exporter = Exporter(msgspec.structs.replace(config, probes=asked), None)
     await exporter.start()
     try:
-        await asyncio.wait_for(exporter.ready(), timeout=_FIND_SECONDS)
+        async with asyncio.timeout(_FIND_SECONDS):
+            await exporter.ready()
         return [
             _Subject(backend.name, target(backend, None))
             for backend in exporter.paths.backends

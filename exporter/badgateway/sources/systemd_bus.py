@@ -115,7 +115,8 @@ class SystemdBus:
 
     async def _stay(self) -> None:
         bus = self._bus = MessageBus(bus_type=BusType.SYSTEM)
-        await asyncio.wait_for(bus.connect(), timeout=_CALL_SECONDS)
+        async with asyncio.timeout(_CALL_SECONDS):
+            await bus.connect()
         bus.add_message_handler(self._received)
         for rule in (
             f"type='signal',sender='{_DESTINATION}',interface='{_PROPERTIES}',"
@@ -149,7 +150,8 @@ class SystemdBus:
             signature=signature, body=body,
         )  # fmt: skip
         try:
-            reply = await asyncio.wait_for(bus.call(message), timeout=_CALL_SECONDS)
+            async with asyncio.timeout(_CALL_SECONDS):
+                reply = await bus.call(message)
         except TimeoutError:
             if self._bus is bus and self.status.lost(_HUNG):
                 log.warning("systemd: %s", _HUNG)

@@ -72,7 +72,8 @@ async def adapt_caddyfile(binary: str, config: str, disk: Blocking | None = None
     except subprocess.SubprocessError as error:
         raise AdapterError(f"not run: its rights cannot be dropped: {error}") from None
     try:
-        output, errors = await asyncio.wait_for(process.communicate(), timeout=SECONDS)
+        async with asyncio.timeout(SECONDS):
+            output, errors = await process.communicate()
     except TimeoutError:
         raise AdapterError(f"`{binary} adapt` did not end within {SECONDS:.0f} s") from None
     finally:
