@@ -183,6 +183,35 @@ class WorkerEnd:
     pid: int | None
     detail: str = ""
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Its process, by which lines of other programs about the same end are known."""
+        return () if self.pid is None else (f"pid:{self.pid}",)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessKilled:
+    """The kernel ended a process; whether it was a worker, others tell.
+
+    Attributes:
+        reason: ``oom`` or ``segfault``.
+        pid: the process in the host's numbers; None where only its unit is told.
+        name: its command name, at most 15 characters, chosen by itself; empty where not told.
+        cgroup: its control group below the root, as ``/system.slice/api.service``; or its unit.
+    """
+
+    at: float
+    reason: str
+    pid: int | None
+    name: str = ""
+    cgroup: str = ""
+    detail: str = ""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """As of ``WorkerEnd``."""
+        return () if self.pid is None else (f"pid:{self.pid}",)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerEnd:
@@ -194,6 +223,11 @@ class ServerEnd:
     pid: int | None = None
     detail: str = ""
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """As of ``WorkerEnd``."""
+        return () if self.pid is None else (f"pid:{self.pid}",)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerReady:
@@ -202,6 +236,20 @@ class ServerReady:
     at: float
     server: str
     pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KilledOnOrder:
+    """A manager sent a service's processes a signal, because somebody asked it to."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Starved:
+    """A manager saw the kernel kill a process of a service for lack of memory."""
+
+    at: float
 
 
 Event: TypeAlias = (
@@ -213,6 +261,9 @@ Event: TypeAlias = (
     | WorkerEnd
     | ServerEnd
     | ServerReady
+    | ProcessKilled
+    | KilledOnOrder
+    | Starved
 )
 
 

@@ -18,7 +18,7 @@ from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, 
 CORPUS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "corpus" / "servers.json").read_text()
 )
-SERVERS = ("uvicorn", "gunicorn")
+SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "uwsgi", "kernel")
 
 
 def read(server: str, lines: list[Line]) -> list[Event]:
@@ -60,6 +60,7 @@ def test_an_application_that_does_not_load_is_told_with_its_reason(case: dict[st
 ALSO: dict[str, set[str]] = {
     "recycle_broken": {"max_requests"},  # recycled first, and then unable to boot
     "sysexit": {"exit_code"},  # the worker says that it exited with code 5
+    "stop_inflight": {"stop_timeout"},  # a worker said nothing while its master waited for it
     "exit3": {"boot_failure", "external_term"},  # gunicorn takes every exit 3 for a boot failure
 }
 
@@ -229,6 +230,11 @@ PIECES = [
     "INFO:     Started server process [3]", "INFO:     Application startup complete.",
     "[2026-11-21 08:00:31 +0000] [5] [CRITICAL] WORKER TIMEOUT (pid:6)",
     "[2026-11-21 08:00:31 +0000] [6] [INFO] Worker exiting (pid: 6)",
+    "spawned uWSGI worker 1 (pid: 3, cores: 1)", "...The work of process 3 is done. Seeya!",
+    "DAMN ! worker 1 (pid: 3) died, killed by signal 9 :( trying respawn ...",
+    "[INFO] Spawning worker-1 with PID: 5", "[ERROR] Unexpected exit from worker-1",
+    "[INFO] HUP signal received, gracefully respawning workers..", "[INFO] Stopped old worker-1",
+    "[2026-11-21 08:00:00 +0000] [3] [INFO] Running on http://127.0.0.1:1 (CTRL + C to quit)",
 ]  # fmt: skip
 
 

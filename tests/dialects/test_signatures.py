@@ -34,6 +34,32 @@ def _lines() -> dict[str, list[str]]:
         "[2026-11-21 08:41:39 +0000] [19507] [INFO] Starting gunicorn 27.0.1",
         "[2026-11-21 08:41:36 +0000] [19475] [CRITICAL] WORKER TIMEOUT (pid:19477)",
     ]
+    found["hypercorn"] = [
+        "[2026-11-21 08:18:59 +0000] [9] [INFO] Running on http://127.0.0.1:1 (CTRL + C to quit)",
+        "[2026-11-21 08:18:59 +0000] [19379] [ERROR] Error in ASGI Framework",
+        "hypercorn: error: unrecognized arguments: --keepalive",
+    ]
+    found["granian"] = [
+        "[INFO] Starting granian (main PID: 22582)", "[INFO] Spawning worker-1 with PID: 22604",
+        "[INFO] Started worker-1", "[ERROR] Unexpected exit from worker-2",
+        "[INFO] Shutting down granian", "[ERROR] Worker crash loop detected, exiting",
+        "Process granian-worker:",
+    ]  # fmt: skip
+    found["uwsgi"] = [
+        "DAMN ! worker 1 (pid: 25788) died, killed by signal 9 :( trying respawn ...",
+        "Sat Nov 21 08:24:51 2026 - *** HARAKIRI ON WORKER 1 (pid: 2, try: 1, graceful: yes) ***",
+        "...The work of process 4879 is done. Seeya!", "!!! uWSGI process 26587 got Segmentation "
+        "Fault !!!", "unable to load app 0 (mountpoint='') (callable not found or import error)",
+        "[pid: 25|app: 0|req: 3/2] 127.0.0.1 () {22 vars in 222 bytes} [Sat Nov 21 08:24:52 2026]"
+        " GET / => generated 10 bytes in 0 msecs (HTTP/1.0 200) 2 headers in 65 bytes",
+    ]  # fmt: skip
+    found["kernel"] = [
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/x,"
+        "task_memcg=/x,task=gunicorn,pid=24840,uid=0",
+        "Memory cgroup out of memory: Killed process 240 (gunicorn) total-vm:1528kB, anon-rss:1kB",
+        "[12345.678901] Out of memory: Killed process 24840 (gunicorn) total-vm:15kB, anon-rss:1kB",
+        "gunicorn[25354]: segfault at 0 ip 00007fa949d85ad8 sp 00007ffc error 4 in libc.so.6[7f+1]",
+    ]
     found["uvicorn"] = [
         "INFO:     Started server process [12]",
         "ERROR:    Application startup failed. Exiting.",
@@ -54,6 +80,7 @@ FOREIGN = [
     '[2026-11-21T08:49:10.886Z] "GET / HTTP/1.1" 503 UF 0 91 0 - "-" "x" "id" "a" "127.0.0.1:1"',
     "2026/11/21 08:35:14 http: proxy error: dial tcp 127.0.0.1:1: connect: connection refused",
     'time="2026-11-21T08:49:10Z" level=debug msg="502 Bad Gateway"',
+    "Killed process 12", "worker 1", "Error: no", "goodbye", "[INFO] Started", "[ERROR] boom",
     "Connect your account", "Server error", "Process finished",
 ]  # fmt: skip
 

@@ -65,6 +65,14 @@ class Remembering(Protocol):
         """Take up what ``memory`` returned; called before the first line."""
 
 
+@runtime_checkable
+class Holding(Protocol):
+    """A dialect that holds an event back until later lines show what it was."""
+
+    def rest(self) -> tuple[Event, ...]:
+        """Return what was held back: nothing more is written, or not for a while."""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all dialects."""
     found = []

@@ -5,17 +5,31 @@ PID 1's messages carry ``MESSAGE_ID`` and typed fields; the text is never needed
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
 from typing import Final
 
-from badgateway.events import Line
+from badgateway.events import KilledOnOrder, Line, Starved
 
 STARTED: Final = "39f53479d3a045ac8e11786248231fbf"
 STOPPING: Final = "de5b426a63be47a7b6ac3eaac82e2f6f"
 PROCESS_EXITED: Final = "98e322203f7a4ed290d09fe03c09fe15"
 DEACTIVATED: Final = "7ad2d189f7e94e70a38c781354912448"
+FAILED: Final = "d9b373ed55a64feb8242e02dbe79a49c"
+OOM: Final = "fe6faa94e7774663a0da52717891d8ef"
+OOMD_KILL: Final = "d989611b15e44c9dbf31e3c81256e4ed"
 
+_STOP_WINDOW: Final = 120.0
+"""Seconds that a unit may take to stop after one of its processes was killed."""
+
+_ON_ORDER: Final = re.compile(
+    r"\S+: Sent signal SIG([A-Z0-9+-]+) to (?:main |control )?process \d+ \(.{0,64}\) "
+    r"on client request\.\Z"
+)
+_HARMLESS: Final = frozenset(
+    ("HUP", "USR1", "USR2", "STOP", "CONT", "WINCH", "TTIN", "TTOU", "CHLD")
+)
 MEMORY_FAULTS: Final = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE))
 
 
@@ -27,11 +41,13 @@ class MainProcessEnd:
         how: ``exited``, ``killed``, ``dumped`` or ``clean``.
         status: exit status, or the signal's number for killed and dumped.
         asked: True when systemd had been told to stop the unit.
+        oom: True when systemd saw the kernel kill a process of the unit for lack of memory.
     """
 
     how: str
     status: int
     asked: bool
+    oom: bool = False
 
 
 class Supervision:
@@ -39,6 +55,7 @@ class Supervision:
 
     def __init__(self) -> None:
         self._stopping = False
+        self._oom_at: float | None = None
         self._ended: str | None = None
         self.started: dict[str, float] = {}
 
@@ -47,23 +64,50 @@ class Supervision:
         fields = line.manager or {}
         message, invocation = fields.get("MESSAGE_ID"), line.invocation or ""
         if message == STARTED:
-            self._stopping = False
+            self._stopping, self._oom_at = False, None
             self.started[invocation] = line.at
             while len(self.started) > 8:
                 del self.started[next(iter(self.started))]
         elif message == STOPPING:
             self._stopping = True
         elif message == PROCESS_EXITED and fields.get("COMMAND") == "ExecStart":
-            return self._end(invocation, fields.get("EXIT_CODE", ""), fields.get("EXIT_STATUS", ""))
+            how, status = fields.get("EXIT_CODE", ""), fields.get("EXIT_STATUS", "")
+            return self._end(line, invocation, how, status)
         elif message == DEACTIVATED:
-            return self._end(invocation, "clean", "0")
+            return self._end(line, invocation, "clean", "0")
+        elif tells_of_oom(line):
+            self._oom_at = line.at
+        elif message == FAILED and fields.get("UNIT_RESULT") == "oom-kill":
+            self._oom_at = line.at  # it ended politely when systemd stopped it for this
+            return self._end(line, invocation, "clean", "0")
         return None
 
-    def _end(self, invocation: str, how: str, status: str) -> MainProcessEnd | None:
+    def _end(self, line: Line, invocation: str, how: str, status: str) -> MainProcessEnd | None:
         if invocation and invocation == self._ended:
             return None
         self._ended = invocation
-        return MainProcessEnd(how, int(status) if status.isdigit() else 0, self._stopping)
+        number = int(status) if status.isdigit() and len(status) < 4 else 0
+        oom = self._oom_at is not None and line.at - self._oom_at <= _STOP_WINDOW
+        return MainProcessEnd(how, number, self._stopping, oom)
+
+
+def of_unit(line: Line) -> tuple[KilledOnOrder | Starved, ...]:
+    """Return what a line of systemd's says of a unit, whichever program it runs.
+
+    A signal on somebody's order (``systemctl kill``), where it is one that ends processes: that
+    line bears no ``MESSAGE_ID``. Or that a process was killed for lack of memory.
+    """
+    if line.manager is None:
+        return ()
+    if tells_of_oom(line):
+        return (Starved(line.at),)
+    found = _ON_ORDER.match(line.text)
+    return (KilledOnOrder(line.at),) if found and found[1] not in _HARMLESS else ()
+
+
+def tells_of_oom(line: Line) -> bool:
+    """Whether a line of systemd's says that a process of a unit was killed for lack of memory."""
+    return (line.manager or {}).get("MESSAGE_ID") in (OOM, OOMD_KILL)
 
 
 def server_end_reason(end: MainProcessEnd, last_words: str | None) -> str:
@@ -75,6 +119,9 @@ def server_end_reason(end: MainProcessEnd, last_words: str | None) -> str:
     """
     if end.asked:
         return "stop"
+    politely = end.how == "clean" or end.status in (0, signal.SIGTERM)
+    if end.oom and last_words in (None, "stop") and (politely or end.status == signal.SIGKILL):
+        return "oom"
     if last_words:
         return last_words
     if end.how == "clean":

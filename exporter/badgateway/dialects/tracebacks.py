@@ -36,6 +36,10 @@ class Traceback:
         """Tell whether a frame lies in a file that ends like one of ``endings``."""
         return any(file.endswith(endings) for file in self.files)
 
+    def within(self, part: str) -> bool:
+        """Tell whether a frame lies in a file whose path holds ``part``."""
+        return any(part in file for file in self.files)
+
 
 class Collector:
     """Collects the traceback that one writer prints."""

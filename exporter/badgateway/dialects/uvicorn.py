@@ -8,14 +8,13 @@ parent. One worker's end is one event, at the line that gives its reason.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from badgateway.dialects import systemd
 from badgateway.dialects import uvicorn_words as patterns
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Traceback
-from badgateway.dialects.uvicorn_words import Writer
+from badgateway.dialects.uvicorn_writers import Departures, Writer, Writers
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
 from badgateway.redaction import redacted
 
@@ -24,10 +23,12 @@ _TRACEBACK: Final = "Traceback (most recent call last):"
 _ERROR: Final = re.compile(r"^(?:\x1b\[[0-9;]*m)*ERROR")
 _LEVEL: Final = re.compile(r"^(?:INFO|WARNING|ERROR|CRITICAL|DEBUG): +(.*)$", re.S)
 _LOADER: Final = ("/uvicorn/config.py", "/uvicorn/importer.py", "/uvicorn/main.py")
+_OTHERS: Final = ("/hypercorn/", "/granian/", "/gunicorn/")
+"""Servers that start processes in the same way."""
 _BOOT_WINDOW: Final = 300.0
 """Seconds after its start during which a process that has not said it serves counts as starting."""
 _PARENTS_REMEMBERED: Final = 4
-_WRITERS_KEPT: Final = 256
+_STARTING_KEPT: Final = 256
 
 
 class Reader:
@@ -41,26 +42,25 @@ class Reader:
     )
 
     def __init__(self) -> None:
-        self._writers: OrderedDict[tuple[str | None, int | None], Writer] = OrderedDict()
+        self._writers = Writers()
         self._supervision = systemd.Supervision()
-        self._reloading = False
+        self._phase: str | None = None
+        self._departures = Departures()
 
     def memory(self) -> dict[str, Any]:
         """Who is the parent of what: said once, at the start, which may be months ago."""
-        parents = [list(key) for key, writer in self._writers.items() if writer.parent]
-        return {"parents": parents[-_PARENTS_REMEMBERED:]}
+        return {"parents": self._writers.parents()[-_PARENTS_REMEMBERED:]}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
         """Take up what ``memory`` returned."""
-        for invocation, pid in remembered.get("parents", ()):
-            self._writer(invocation, pid).parent = True
+        self._writers.recall(remembered.get("parents", ()))
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of uvicorn, of its application or of systemd tells."""
         if line.manager is not None:
             end = self._supervision.read(line)
             return self._ended(line, end) if end else ()
-        writer = self._writer(line.invocation, line.pid)
+        writer = self._writers.get(line.invocation, line.pid)
         text = _ANSI.sub("", line.text) if "\x1b" in line.text else line.text
         if (opened := _LEVEL.match(text)) and opened[1].startswith(_TRACEBACK):
             text = opened[1]  # uvicorn logs the traceback of a failed lifespan as one message
@@ -82,21 +82,25 @@ class Reader:
         if started := patterns.STARTED.match(text):
             pid = int(started[2])
             if line.pid in (None, pid):
-                process = self._writer(line.invocation, pid)
+                process = self._writers.get(line.invocation, pid)
                 process.ended, process.spawned, process.detail = False, False, ""
                 process.last_words, writer.last_words = None, None
                 process.parent = started[1] == "parent"
+                process.started, process.finished = started[1] == "server", False
                 writer.serving = False
                 process.serving = False
                 if line.pid is None and started[1] == "server":
-                    writer.starting = [*writer.starting[-_WRITERS_KEPT:], pid]
+                    writer.starting = [*writer.starting[-_STARTING_KEPT:], pid]
             return ()
         if text.startswith("Application startup complete"):
             writer.serving = True
             self._completed(line, writer)
             return (ServerReady(line.at, self.NAME, line.pid),)
         if text.startswith("Maximum request limit of "):
-            writer.last_words = "max_requests"
+            if line.pid is None:
+                self._departures.limit_reached()
+            else:
+                writer.last_words = "max_requests"
             return ()
         if text.startswith("Uvicorn running on "):
             writer.bound = True
@@ -106,30 +110,57 @@ class Reader:
             writer.last_words, writer.detail = "bind_failure", f"errno {errno[1]}"
             return self._unsupervised(line, "bind_failure", None, writer.detail)
         if writer.serving and line.pid is not None:
+            stopped = patterns.STOPPED.match(text)
+            writer.finished |= stopped is not None and int(stopped[1]) == line.pid
             return ()  # an application that serves prints what it likes
         if missing := patterns.NO_APPLICATION.match(text):
             return self._boot_failure(line, writer, "ImportError", missing[0], missing[1])
         if text.startswith("Application startup failed"):
             return self._lifespan_failed(line, writer, text)
-        if (stopped := patterns.STOPPED.match(text)) and line.pid is None:
-            writer.serving = False  # what follows in the file is another process
-            parent = text.startswith("Stopping")
-            words = writer.last_words
-            if parent and words in ("worker_lost", "boot_failure"):
-                return self._unsupervised(line, words, int(stopped[1]), writer.detail)
-            if words in ("stop", "max_requests") and (parent or not self._has_parent(line)):
-                return self._unsupervised(line, "stop", int(stopped[1]), "")
-            return ()
+        if stopped := patterns.STOPPED.match(text):
+            return self._stopped(line, writer, int(stopped[1]), text.startswith("Stopping"))
         if _ERROR.match(line.text):
             writer.said = redacted(text)[:MESSAGE_KEPT]
         return self._parent_said(line, writer, text)
+
+    def _stopped(self, line: Line, writer: Writer, pid: int, parent: bool) -> tuple[Event, ...]:
+        """A process says that it ends; of itself, where the transport names it."""
+        process = self._writers.get(line.invocation, pid)
+        if line.pid not in (None, pid):
+            return ()
+        if line.pid is None:
+            writer.serving = False  # what follows in the file is another process
+            if not parent and self._departures.was_limit():
+                process.last_words = "max_requests"
+        process.finished = True
+        if parent:
+            silent = () if line.pid is None and writer.failed else self._unheard(line)
+            words = writer.last_words
+            if words in ("worker_lost", "boot_failure"):
+                return (*silent, *self._unsupervised(line, words, pid, writer.detail))
+            reason = () if words != "stop" else self._unsupervised(line, "stop", pid, "")
+            return (*silent, *reason)
+        if self._writers.has_parent(line):
+            return ()
+        if process.last_words == "max_requests":
+            return (WorkerEnd(line.at, self.NAME, "max_requests", pid, "request limit reached"),)
+        return self._unsupervised(line, "stop", pid, "") if writer.last_words == "stop" else ()
+
+    def _unheard(self, line: Line) -> tuple[Event, ...]:
+        detail = "gone without a word"
+        gone = self._writers.silent(line)
+        return tuple(WorkerEnd(line.at, self.NAME, "unknown", pid, detail) for pid in gone)
+
+    def _served(self, line: Line, pid: int) -> bool:
+        known = (line.invocation, pid) in self._writers
+        return known and self._writers.get(line.invocation, pid).serving
 
     def _completed(self, line: Line, writer: Writer) -> None:
         """Find whose startup is complete where lines do not tell their writer: once all are."""
         writer.complete += 1
         if line.pid is None and writer.complete == len(writer.starting):
             for pid in writer.starting:
-                self._writer(line.invocation, pid).serving = True
+                self._writers.get(line.invocation, pid).serving = True
             writer.starting, writer.complete = [], 0
 
     def _usage(self, line: Line, writer: Writer, text: str) -> tuple[Event, ...] | None:
@@ -155,32 +186,37 @@ class Reader:
                 writer.waited_for = int(waiting[1])
             return ()
         if died := patterns.DIED.match(text):
-            if writer.waited_for == int(died[1]):
-                if writer.failed:
-                    writer.failed -= 1
-                    return ()  # its own words stand in the same file, and were counted
-                self._writer(line.invocation, int(died[1]))  # its parent had said so: it is one
-            return self._worker_ended(line, int(died[1]), None)
+            return self._died(line, writer, int(died[1]))
         if failed := patterns.NOT_STARTED.match(text):
             if writer.last_words == "boot_failure" and line.pid is None:
                 return ()  # its own words stand in the same file, and were counted
             writer.last_words = "worker_lost"
-            served = self._writers.get((line.invocation, int(failed[1])))
+            served = self._served(line, int(failed[1]))
             # it ended with the code that uvicorn itself uses for this, but had started
-            reason = "exit_code" if served is not None and served.serving else "boot_failure"
+            reason = "exit_code" if served else "boot_failure"
             return self._worker_ended(line, int(failed[1]), reason)
         if terminated := patterns.TERMINATED.match(text):
-            reason = "reload" if self._reloading else "stop"
-            return self._worker_ended(line, int(terminated[1]), reason)
-        if text.startswith("Received SIGHUP"):
-            self._reloading = True
-        elif text.startswith(("Received SIGTERM", "Received SIGINT", "Shutting down")):
-            self._reloading = False
+            return self._worker_ended(line, int(terminated[1]), self._phase or "stop")
+        if received := patterns.RECEIVED.match(text):
+            self._phase = patterns.PHASES.get(received[1])
+        if text.startswith(("Received SIGTERM", "Received SIGINT", "Shutting down")):
             writer.last_words = writer.last_words or "stop"
         return ()
 
+    def _died(self, line: Line, writer: Writer, pid: int) -> tuple[Event, ...]:
+        announced = writer.waited_for == pid
+        begun = (line.invocation, pid) in self._writers and not self._served(line, pid)
+        if line.pid is None and writer.failed and (announced or begun):
+            writer.failed -= 1
+            self._writers.get(line.invocation, pid).ended = True
+            return ()  # its own words stand in the same file, and were counted
+        if announced:
+            self._writers.get(line.invocation, pid)  # its parent had said so: it is one
+        return self._worker_ended(line, pid, None)
+
     def _crashed(self, line: Line, writer: Writer, traceback: Traceback) -> tuple[Event, ...]:
-        if not (writer.spawned or traceback.passed_through(*_LOADER)):
+        foreign = any(traceback.within(package) for package in _OTHERS)
+        if foreign or not (writer.spawned or traceback.passed_through(*_LOADER)):
             writer.lifespan = traceback
             return ()
         if writer.serving and line.pid is not None:
@@ -207,7 +243,7 @@ class Reader:
         message: str,
         module: str | None,
     ) -> tuple[Event, ...]:
-        has_parent = self._has_parent(line)
+        has_parent = self._writers.has_parent(line)
         role = "worker" if writer.spawned or has_parent else "server"
         if line.pid is None:
             certain = not writer.serving
@@ -232,13 +268,13 @@ class Reader:
 
     def _worker_ended(self, line: Line, pid: int, reason: str | None) -> tuple[Event, ...]:
         known = (line.invocation, pid) in self._writers
-        if line.pid is None or not self._parent_known(line):
+        if line.pid is None or not self._writers.parent_known(line):
             # anyone may have written it: only of a process that said its pid
             if not known:
                 return ()
-        elif not self._writer(line.invocation, line.pid).parent:
+        elif not self._writers.get(line.invocation, line.pid).parent:
             return ()
-        worker = self._writer(line.invocation, pid)
+        worker = self._writers.get(line.invocation, pid)
         if worker.ended:
             return ()
         worker.ended = True
@@ -248,7 +284,7 @@ class Reader:
 
     def _ended(self, line: Line, end: systemd.MainProcessEnd) -> tuple[Event, ...]:
         words, detail, pid = None, "", None
-        for (invocation, writer_pid), writer in self._writers.items():
+        for invocation, writer_pid, writer in self._writers:
             if invocation == line.invocation and writer.last_words and not writer.spawned:
                 words, detail, pid = writer.last_words, writer.detail, writer_pid
         if words == "max_requests":
@@ -258,35 +294,3 @@ class Reader:
                 line.at, self.NAME, systemd.server_end_reason(end, words), pid, detail
             ),
         )  # fmt: skip
-
-    def _has_parent(self, line: Line) -> bool:
-        """A parent process of this invocation has announced itself, and it is not the writer."""
-        return any(
-            invocation == line.invocation and writer.parent and pid != line.pid
-            for (invocation, pid), writer in self._writers.items()
-        )
-
-    def _forget(self) -> None:
-        """Drop what wrote longest ago: workers before parents, which write only once."""
-        workers = (key for key, writer in self._writers.items() if not writer.parent)
-        oldest = next(workers, None)
-        if len(self._writers) > 2 * _WRITERS_KEPT or oldest is None:
-            self._writers.popitem(last=False)
-        else:
-            del self._writers[oldest]
-
-    def _parent_known(self, line: Line) -> bool:
-        """A parent process of this invocation has announced itself."""
-        return any(
-            invocation == line.invocation and writer.parent
-            for (invocation, _), writer in self._writers.items()
-        )
-
-    def _writer(self, invocation: str | None, pid: int | None) -> Writer:
-        key = (invocation, pid)
-        writer = self._writers.get(key)
-        if writer is None:
-            writer = self._writers[key] = Writer()
-            if len(self._writers) > _WRITERS_KEPT:
-                self._forget()
-        return writer

@@ -2,7 +2,8 @@
 
 Sources: ``docker compose logs``; kubelet's CRI log format (``TIME stdout|stderr F|P TEXT``);
 ``kubectl logs --prefix --timestamps`` and stern; RFC 3164 and RFC 5424; journalctl(1) ``-o short``,
-``short-iso``, ``short-precise``, ``short-full``, ``short-unix`` and ``with-unit``.
+``short-iso``, ``short-precise``, ``short-full``, ``short-unix``, ``short-monotonic`` and
+``with-unit``.
 
 A prefix is taken from a line's beginning only, has a fixed shape, and is bounded in length.
 """
@@ -54,6 +55,9 @@ _SYSLOG_ISO: Final = re.compile(
     rf"|\d{{10}}\.\d{{6}}) {_HOST} {_TAG}{_MESSAGE}",
     re.S,
 )
+_MONOTONIC: Final = re.compile(
+    rf"\[ {{0,12}}(?P<since>\d{{1,10}}\.\d{{6}})\] {_HOST} {_TAG}{_MESSAGE}", re.S
+)
 _RFC5424: Final = re.compile(
     r"(?:<\d{1,3}>)?1 (?P<time>\S{1,40}) \S{1,255} (?P<tag>\S{1,48}) (?P<pid>\S{1,128}) \S{1,32} "
     r"(?:-|(?:\[(?:[^\]\\]|\\.){0,2000}\]){1,8})(?: \ufeff?(?P<text>.*)|$)",
@@ -98,7 +102,8 @@ _HEADLESS_SYSLOG: Final = re.compile(
 )
 _LEVEL: Final = r"DEBUG|INFO|WARNING|ERROR|CRITICAL"
 _LOGGER: Final = re.compile(
-    rf"\[?(?P<time>{_ISO})?\]?[\s|:-]{{0,12}}(?:\[?(?P<before>{_LEVEL})\]?[\s:|-]{{1,8}})?"
+    rf"(?:[A-Za-z][\w.-]{{0,63}}: )?\[?(?P<time>{_ISO})?\]?[\s|:-]{{0,12}}"
+    rf"(?:\[?(?P<before>{_LEVEL})\]?[\s:|-]{{1,8}})?"
     r"\[?(?P<name>uvicorn(?:\.error)?|gunicorn(?:\.error)?)\]?[\s:|-]{1,8}"
     rf"(?:\[?(?P<after>{_LEVEL})\]?[\s:|-]{{1,8}})?(?P<text>\S.*)",
     re.S,
@@ -166,6 +171,12 @@ def _syslog_iso(text: str) -> Peeled | None:
     else:
         at = float(written) if "-" not in written else times.read(written)
     return _tagged(found, at, "syslog-iso")
+
+
+def _monotonic(text: str) -> Peeled | None:
+    """Peel ``journalctl -o short-monotonic``; seconds since a start that nobody tells."""
+    found = _MONOTONIC.match(text)
+    return _tagged(found, None, "monotonic") if found else None
 
 
 def _rfc5424(text: str) -> Peeled | None:
@@ -255,8 +266,8 @@ def _tagged(found: re.Match[str], at: float | None, kind: str) -> Peeled:
 
 
 PREFIXES: Final[tuple[Callable[[str], Peeled | None], ...]] = (
-    cri, _dyno, _rfc5424, _syslog_iso, _syslog, _kubectl, compose, _stern, _logger, _time,
-    _syslog_bare, _clock, _pid, _step, _quote, _label, _decoration, _viewed, _headless_syslog,
-    _indent,
+    cri, _dyno, _rfc5424, _syslog_iso, _syslog, _monotonic, _kubectl, compose, _stern, _logger,
+    _time, _syslog_bare, _clock, _pid, _step, _quote, _label, _decoration, _viewed,
+    _headless_syslog, _indent,
 )  # fmt: skip
 """The shapes, the more telling before what could be a part of them."""

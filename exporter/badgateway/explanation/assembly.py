@@ -52,7 +52,7 @@ class Assembly:
 
     def flush(self) -> list[Told]:
         """Return what was held back: the file ends here, or pauses."""
-        return self._end_json() + self._release()
+        return self._end_json() + self._release() + self._recogniser.rest()
 
     def _take(self, number: int, line: Layers) -> list[Told]:
         signed = self._recogniser.signed(line)

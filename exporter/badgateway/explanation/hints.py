@@ -68,6 +68,10 @@ OTHERS: Final = MappingProxyType(
         "signal": "who sends it: journalctl -k, supervisors, monitoring",
         "exit_code": "its last words before it ended",
         "worker_lost": "the worker's last words before",
+        "upgrade_failed": "the new server's last words; the old one serves on",
+        "external_term": "who asked it to end: a deploy, a supervisor, somebody's kill",
+        "stop_timeout": "requests that take longer than the server's grace period",
+        "orphaned": "what ended the main process: journalctl -k, systemctl status",
         "client_abort": "no failure of the upstream; many of them mean that answers are slow",
         "unknown": "the log does not say; journalctl -k around that time",
     }

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final
 
 from badgateway.events import AnswerOrigin, ClientAbort, Response, UpstreamFailure
+from badgateway.explanation.deaths import ended
 from badgateway.explanation.same import (
     NEIGHBOURS,
     SLACK,
@@ -76,12 +77,12 @@ def joined(group: list[Item], answered: list[Item]) -> list[tuple[int, Entry]]:
     entries += [(item.order, _refusal(item)) for item in origins if _refuses(item)]
     for answer in answers:
         entries += _of_answer(answer)
-    entries += [
-        (item.order, Entry(item.told, item.told.event))
+    others = (
+        item
         for item in group
         if not isinstance(item.told.event, Response | UpstreamFailure | ClientAbort | AnswerOrigin)
-    ]
-    return entries
+    )
+    return entries + ended(others)
 
 
 def _assign(failures: list[Item], answers: list[Answer]) -> None:

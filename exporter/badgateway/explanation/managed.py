@@ -16,6 +16,11 @@ _EXITED: Final = re.compile(
     r"(\S{1,255}\.service): Main process exited, code=(exited|killed|dumped), status=(\d{1,3})/"
 )
 _DEACTIVATED: Final = re.compile(r"(\S{1,255}\.service): (?:Deactivated successfully|Succeeded)\.")
+_FAILED: Final = re.compile(r"(\S{1,255}\.service): Failed with result '([a-z-]{1,40})'\.")
+_OOM: Final = re.compile(
+    r"(\S{1,255}\.service): A process of this unit has been killed by the OOM killer\."
+)
+_OOMD: Final = re.compile(r"(\S{1,255}\.service): systemd-oomd killed \d{1,6} process")
 _STARTED: Final = re.compile(r"Started (\S{1,255}\.service)\b")
 _STOPPING: Final = re.compile(r"Stopping (\S{1,255}\.service)\b")
 
@@ -36,7 +41,11 @@ def manager(peeled: Peeled) -> tuple[str, Mapping[str, str]] | None:
             "EXIT_CODE": exited[2],
             "EXIT_STATUS": exited[3],
         }
+    if failed := _FAILED.match(peeled.text):
+        return failed[1], {"MESSAGE_ID": systemd.FAILED, "UNIT_RESULT": failed[2]}
     for pattern, message in (
+        (_OOM, systemd.OOM),
+        (_OOMD, systemd.OOMD_KILL),
         (_DEACTIVATED, systemd.DEACTIVATED),
         (_STARTED, systemd.STARTED),
         (_STOPPING, systemd.STOPPING),

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final
 
 from badgateway import dialects, vocabulary
-from badgateway.dialects import Dialect, systemd
+from badgateway.dialects import Dialect, Holding, systemd
 from badgateway.envelopes import Layers, Peeled, times
 from badgateway.envelopes.prefixes import INDENT
 from badgateway.events import (
@@ -54,6 +54,7 @@ class _Writer:
     proxies: bool = False
     ended: bool = False
     heads: list[str] = field(default_factory=list)
+    places: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 class Recogniser:
@@ -112,6 +113,17 @@ class Recogniser:
         if head not in writer.heads:
             writer.heads = [*writer.heads[1 - _HEADS_KEPT :], head]
         return self._taken(number, writer, name, peeled, events)
+
+    def rest(self) -> list[Told]:
+        """Return what dialects held back: the file ends here, or pauses."""
+        told: list[Told] = []
+        for writer in self._writers.values():
+            for name, reader in writer.readers.items():
+                if isinstance(reader, Holding):
+                    place = writer.places.get(name, (0, ""))
+                    events = reader.rest()
+                    told += [Told(event, name, self._file, *place) for event in events]
+        return told
 
     def unsigned(self, number: int, line: Iterable[Peeled]) -> list[Told]:
         """Take a line without a signature: a continuation, systemd's, or unknown."""
@@ -200,7 +212,9 @@ class Recogniser:
         message = fields.get("MESSAGE_ID")
         if message == systemd.STARTED:
             writer.ended = False
-        elif message in (systemd.DEACTIVATED, systemd.PROCESS_EXITED):
+        elif message in (systemd.DEACTIVATED, systemd.PROCESS_EXITED) or (
+            message == systemd.FAILED and fields.get("UNIT_RESULT") == "oom-kill"
+        ):
             if writer.ended:
                 return []  # its end was told before
             writer.ended = True
@@ -251,6 +265,7 @@ class Recogniser:
     ) -> list[Told]:
         """Remember whose line it was, and return what it tells."""
         writer.owner, writer.kinds = name, peeled.kinds
+        writer.places[name] = number, peeled.text
         writer.serves = writer.serves or name in vocabulary.SERVERS
         writer.proxies = writer.proxies or any(isinstance(e, UpstreamFailure) for e in events)
         writer.ended = any(isinstance(e, ServerEnd) for e in events)
