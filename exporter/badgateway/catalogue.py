@@ -154,6 +154,14 @@ METRICS: Final[tuple[Metric, ...]] = (
         ("backend", "proxy"), DURATION_BUCKETS,
     ),
     _gauge("upstream_listening", "1 if something listens at the address.", "backend", "upstream"),
+    _gauge(
+        "accept_queue_length", "Connections that wait to be accepted at the address.",
+        "backend", "upstream",
+    ),
+    _gauge(
+        "accept_queue_limit", "How many connections may wait to be accepted at the address.",
+        "backend", "upstream",
+    ),
     # -- the service
     _counter(
         "service_restarts_total", "Starts seen after the first, by what led to them.",
@@ -172,6 +180,14 @@ METRICS: Final[tuple[Metric, ...]] = (
         "backend", "manager", "unit", "reason",
     ),
     _gauge(
+        "memory_bytes", "Memory used by the cgroup of the unit or container, without what the "
+        "kernel would give back at once.", "backend",
+    ),
+    _gauge(
+        "memory_limit_bytes", "Memory the cgroup of the unit or container may use; absent without "
+        "a limit.", "backend",
+    ),
+    _gauge(
         "deploy_last_timestamp_seconds", "When what the service runs last changed on disk.",
         "backend", "kind",
     ),
@@ -187,6 +203,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter("server_exits_total", "Server ends, by reason.", "backend", "server", "reason"),
     _gauge("workers", "Workers alive.", "backend", "server"),
     _gauge("workers_target", "Workers asked for.", "backend", "server"),
+    # -- settings
+    _gauge("timeout_seconds", "How long a hop waits, by setting.", "backend", "hop", "setting"),
+    _gauge(
+        "config_mismatch", "1 if settings of two hops do not fit each other; by itself no alarm.",
+        "backend", "check",
+    ),
     # -- packages
     _gauge(
         "dependency_drift", "Differences between declared, installed and imported.",
@@ -243,6 +265,9 @@ CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
         ("server_exits_total", "reason"): frozenset(vocabulary.SERVER_END_REASONS),
         ("dependency_drift", "kind"): frozenset(vocabulary.DRIFT_KINDS),
         ("dependency_drift_info", "kind"): frozenset(vocabulary.DRIFT_KINDS),
+        ("timeout_seconds", "hop"): frozenset(vocabulary.HOPS),
+        ("timeout_seconds", "setting"): frozenset(vocabulary.TIMEOUT_SETTINGS),
+        ("config_mismatch", "check"): frozenset(vocabulary.CONFIG_CHECKS),
         ("next_start", "verdict"): frozenset(vocabulary.NEXT_START_VERDICTS),
         ("restart_hazard", "trigger"): frozenset(vocabulary.RESTART_TRIGGERS),
         ("diagnosis", "cause"): frozenset(vocabulary.CAUSES),
@@ -256,12 +281,12 @@ CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "backend": "the application behind the proxy: its name in the configuration, else its unit "
-        "without `.service`, else its upstream address",
+        "without `.service`, else its compose project and service, else its upstream address",
         "proxy": "the reverse proxy: its name in the configuration, else its unit",
         "site": "the host name the proxy serves, as its configuration writes it",
         "upstream": "the address at which the proxy reaches the application, as configured",
         "manager": "what starts the service",
-        "unit": "the systemd unit",
+        "unit": "the systemd unit; compose project and service, or the container's name",
         "server": "the application server",
         "environment": "`environment` of the configuration",
         "probe": "the probe's name; `origin` and `proxy` are those asked by default",
@@ -274,6 +299,9 @@ LABELS: Final[Mapping[str, str]] = MappingProxyType(
         "result": "what a line was",
         "metric": "the metric's name without its prefix",
         "origin": "who made the response",
+        "hop": "the hop whose setting it is",
+        "setting": "what the time is for",
+        "check": "which settings do not fit each other",
         "state": "the service's state",
         "kind": "the kind of the difference or of the change",
         "package": "the distribution's or module's name",

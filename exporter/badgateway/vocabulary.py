@@ -164,6 +164,56 @@ DRIFT_KINDS: Final = _closed(
     unreadable="the declaration or the virtualenv cannot be read",
 )
 
+LAUNCH_SEVERITY: Final = MappingProxyType(
+    {
+        "option_unknown": "fatal",
+        "option_invalid": "fatal",
+        "server_config_missing": "fatal",
+        "server_config_invalid": "fatal",
+        "program_missing": "fatal",
+        "directory_missing": "fatal",
+        "user_missing": "fatal",
+        "environment_file_missing": "fatal",
+    }
+)
+"""What is wrong with a command line → its severity."""
+
+LAUNCH_KINDS: Final = _closed(
+    option_unknown="the installed server has no option of this name",
+    option_invalid="the installed server refuses this value of an option",
+    server_config_missing="the server's configuration file does not exist",
+    server_config_invalid="the server's configuration file does not parse",
+    program_missing="the program that would be started does not exist",
+    directory_missing="the working directory does not exist",
+    user_missing="the user or group that would run it does not exist",
+    environment_file_missing="an environment file that it needs does not exist",
+)
+"""Why a start would fail although the packages are fine; findings of ``check`` beside the drift
+kinds, and reasons of ``next_start``."""
+
+HOPS: Final = _closed(
+    proxy="the reverse proxy",
+    server="the application server",
+)
+
+TIMEOUT_SETTINGS: Final = _closed(
+    connect="how long a connection to the upstream may take to be made",
+    send="how long the upstream may take nothing of the request",
+    read="how long the upstream may send nothing",
+    upstream_keepalive="how long the proxy keeps an idle connection to the upstream",
+    worker="how long a worker may give no sign of life before its server kills it",
+    graceful="how long a worker may take to end what it is doing",
+    keepalive="how long the server keeps an idle connection",
+    healthcheck="how long a worker may leave its server's health check unanswered",
+)
+"""Settings of ``timeout_seconds``; each hop has some of them."""
+
+CONFIG_CHECKS: Final = _closed(
+    timeout_ladder="the proxy waits longer than the server lets a worker live",
+    keepalive_ladder="the server closes idle connections before the proxy stops using them",
+)
+"""Settings of two hops that do not fit each other; informational by themselves."""
+
 STALE_KINDS: Final = _closed(
     code_newer="code on disk is newer than the running process",
     deps_newer="packages on disk are newer than the running process",
@@ -196,6 +246,11 @@ CAUSES: Final = _closed(
     crash_loop="the service keeps crashing and being restarted",
     missing_dependency="a package the application needs is not installed",
     boot_failure="the application does not load",
+    bad_option="its server refuses its command line or configuration",
+    worker_timeout="its server kills workers that do not answer in time",
+    worker_oom="the kernel kills its workers for lack of memory",
+    worker_crash="its workers die while they answer",
+    upstream_slow="it takes connections and does not answer in time",
     deploying="it is being deployed or restarted and is not up yet",
     undetermined="failing, and the evidence does not say why",
     none="nothing is wrong",
@@ -204,6 +259,9 @@ CAUSES: Final = _closed(
 
 RISKS: Final = _closed(
     next_start_fails="the next start will fail",
+    timeout_ladder="the proxy waits longer than a worker may be silent, and answers come near it",
+    memory_near_limit="it uses nearly all the memory it may use",
+    restart_policy_gives_up="nobody will start its container again when it ends",
 )
 
 PROBE_VANTAGES: Final = _closed(
@@ -244,7 +302,8 @@ SERVICE_STATES: Final = _closed(
     deactivating="stopping",
     maintenance="under maintenance",
     refreshing="refreshing its mounts",
-    not_found="the unit does not exist",
+    paused="its container is paused: it answers nothing until somebody resumes it",
+    not_found="the unit or container does not exist",
     unknown="cannot be seen",
 )
 
@@ -266,11 +325,15 @@ LINE_RESULTS: Final = _closed(
 SERVERS: Final = _closed(
     uvicorn="uvicorn",
     gunicorn="gunicorn",
+    hypercorn="hypercorn",
+    granian="granian",
+    uwsgi="uWSGI",
     unknown="not recognised",
 )
 
 MANAGERS: Final = _closed(
     systemd="a systemd unit",
+    docker="a container of Docker",
     process="a process that no manager was found for",
 )
 

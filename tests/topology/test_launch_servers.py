@@ -9,15 +9,15 @@ import click
 import pytest
 import uvicorn
 
-from badgateway.topology import launch_servers
+from badgateway.topology import launch_gunicorn, launch_uvicorn
 
 
 def test_the_flags_of_uvicorn_are_those_it_has() -> None:
     options = [p for p in uvicorn.main.params if isinstance(p, click.Option)]
     flags = {name for p in options if p.is_flag for name in (*p.opts, *p.secondary_opts)}
-    assert flags <= launch_servers.UVICORN_FLAGS
+    assert flags <= launch_uvicorn.FLAGS
     valued = {name for p in options if not p.is_flag for name in p.opts}
-    assert not valued & launch_servers.UVICORN_FLAGS
+    assert not valued & launch_uvicorn.FLAGS
 
 
 def test_the_modules_uvicorn_loads_by_option_are_those_it_loads() -> None:
@@ -26,7 +26,7 @@ def test_the_modules_uvicorn_loads_by_option_are_those_it_loads() -> None:
     known = {**HTTP_PROTOCOLS, **WS_PROTOCOLS}
     modules = {str(v).partition(":")[0] for v in known.values() if isinstance(v, str)}
     for option, value in (("--http", "httptools"), ("--ws", "wsproto"), ("--ws", "websockets")):
-        (module,) = launch_servers.uvicorn([option, value, "app:app"], "/", {}).loads
+        (module,) = launch_uvicorn.uvicorn([option, value, "app:app"], "/", {}).loads
         assert module in modules
 
 
@@ -46,11 +46,11 @@ def test_the_modules_uvicorn_loads_by_option_are_those_it_loads() -> None:
 def test_uvicorn_listens_where_it_is_told(
     arguments: str, environment: dict[str, str], listen: tuple[str, ...]
 ) -> None:
-    assert launch_servers.uvicorn(arguments.split(), "/srv", environment).listen == listen
+    assert launch_uvicorn.uvicorn(arguments.split(), "/srv", environment).listen == listen
 
 
 def test_uvicorn_options_and_variables() -> None:
-    found = launch_servers.uvicorn(
+    found = launch_uvicorn.uvicorn(
         shlex.split(
             "--factory --app-dir src --limit-max-requests 500 --loop uvloop app.main:create"
         ),
@@ -61,7 +61,7 @@ def test_uvicorn_options_and_variables() -> None:
     assert (found.search, found.max_requests, found.workers) == (("/srv/src",), 500, 4)
     assert found.loads == ("uvicorn.loops.uvloop",)
     assert (
-        launch_servers.uvicorn(["--workers", "2", "a:b"], "/", {"WEB_CONCURRENCY": "4"}).workers
+        launch_uvicorn.uvicorn(["--workers", "2", "a:b"], "/", {"WEB_CONCURRENCY": "4"}).workers
         == 2
     )
 
@@ -82,11 +82,11 @@ def test_uvicorn_options_and_variables() -> None:
 def test_gunicorn_listens_where_it_is_told(
     arguments: str, environment: dict[str, str], listen: tuple[str, ...]
 ) -> None:
-    assert launch_servers.gunicorn(arguments.split(), "/srv", environment).listen == listen
+    assert launch_gunicorn.gunicorn(arguments.split(), "/srv", environment).listen == listen
 
 
 def test_gunicorn_options() -> None:
-    found = launch_servers.gunicorn(
+    found = launch_gunicorn.gunicorn(
         shlex.split(
             "-w4 -k uvicorn.workers.UvicornWorker --preload --max-requests 1000 --timeout 120 "
             "--chdir app --pythonpath lib,/opt/x 'wsgi:create_app()'"
@@ -98,8 +98,8 @@ def test_gunicorn_options() -> None:
     assert found.max_requests == 1000
     assert found.search == ("/opt/x", "/srv/app/lib", "/srv/app")
     assert found.loads == ("uvicorn.workers",)
-    assert launch_servers.gunicorn(["-k", "gthread", "wsgi"], "/", {}).entry == "wsgi:application"
-    assert launch_servers.gunicorn(["-k", "gthread"], "/", {}).loads == (
+    assert launch_gunicorn.gunicorn(["-k", "gthread", "wsgi"], "/", {}).entry == "wsgi:application"
+    assert launch_gunicorn.gunicorn(["-k", "gthread"], "/", {}).loads == (
         "gunicorn.workers.gthread",
     )
 
@@ -110,8 +110,8 @@ def test_the_literal_settings_of_gunicorns_file_count_below_its_arguments(tmp_pa
         "workers = multiprocessing.cpu_count() * 2\npreload_app = True\n"
         "wsgi_app = 'shop.wsgi:app'\n"
     )
-    found = launch_servers.gunicorn([], str(tmp_path), {})
+    found = launch_gunicorn.gunicorn([], str(tmp_path), {})
     assert (found.entry, found.listen) == ("shop.wsgi:app", ("127.0.0.1:8005",))
     assert (found.max_requests, found.preload, found.workers) == (300, True, None)
-    over = launch_servers.gunicorn(["-b", ":1", "other"], str(tmp_path), {})
+    over = launch_gunicorn.gunicorn(["-b", ":1", "other"], str(tmp_path), {})
     assert (over.entry, over.listen) == ("other:application", ("0.0.0.0:1",))

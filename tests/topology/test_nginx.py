@@ -17,6 +17,8 @@ from badgateway.topology.nginx_reading import NginxFiles
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route, SameRequests, WrittenLog
 
+DEFAULTS = (("connect", 60.0), ("send", 60.0), ("read", 60.0))
+
 
 def read(folder: Path, text: str) -> ProxyFound:
     file = folder / "nginx.conf"
@@ -65,9 +67,9 @@ def test_a_group_stands_for_its_members(tmp_path: Path) -> None:
         f"http {{ {group} server {{ location / {{ if ($a) {{ proxy_pass http://app/; }} }} }} }}",
     )
     assert found.on_disk == (
-        Route("*", ":80", "a:1", group="app"),
-        Route("*", ":80", "b:80", group="app"),
-        Route("*", ":80", "unix:/s", group="app"),
+        Route("*", ":80", "a:1", group="app", timeouts=DEFAULTS),
+        Route("*", ":80", "b:80", group="app", timeouts=DEFAULTS),
+        Route("*", ":80", "unix:/s", group="app", timeouts=DEFAULTS),
     )
 
 
@@ -159,9 +161,9 @@ def test_what_is_included_is_read_and_what_changes_is_read_again(tmp_path: Path)
     assert asyncio.run(look()) is first
     (tmp_path / "conf.d" / "a.conf").write_text("server { location / { proxy_pass http://a:1; } }")
     second = asyncio.run(look())
-    assert second.on_disk == (Route("*", ":80", "a:1"),)
+    assert second.on_disk == (Route("*", ":80", "a:1", timeouts=DEFAULTS),)
     (tmp_path / "conf.d" / "a.conf").write_text("server { location / { proxy_pass http://b:2; } }")
-    assert asyncio.run(look()).on_disk == (Route("*", ":80", "b:2"),)
+    assert asyncio.run(look()).on_disk == (Route("*", ":80", "b:2", timeouts=DEFAULTS),)
 
 
 def test_a_file_whose_permission_was_given_back_is_read_again(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_a_pipe_or_a_device_is_never_opened(tmp_path: Path) -> None:
     for include in ("conf.d/*.conf", "/dev/zero", "conf.d"):
         found = read(tmp_path, f"http {{ include {include}; {server} }}")
         assert "not a regular file" in found.problems["nginx-config"]
-        assert found.on_disk == (Route("*", ":80", "a:1"),)
+        assert found.on_disk == (Route("*", ":80", "a:1", timeouts=DEFAULTS),)
 
 
 def test_files_that_include_each_other_end(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_files_that_include_each_other_end(tmp_path: Path) -> None:
         tmp_path, "http { include 9.conf; server { location / { proxy_pass http://a:1; } } }"
     )
     assert found.problems["nginx-config"] == f"{tmp_path}/9.conf:1: includes itself"
-    assert found.on_disk == (Route("*", ":80", "a:1"),)
+    assert found.on_disk == (Route("*", ":80", "a:1", timeouts=DEFAULTS),)
 
 
 def test_a_folder_that_appears_later_is_read(tmp_path: Path) -> None:
@@ -224,13 +226,13 @@ def test_a_folder_that_appears_later_is_read(tmp_path: Path) -> None:
     (elsewhere / "one").mkdir(parents=True)
     assert found() == ()
     (elsewhere / "one" / "a.conf").write_text("server { location / { proxy_pass http://a:1; } }")
-    assert found() == (Route("*", ":80", "a:1"),)
+    assert found() == (Route("*", ":80", "a:1", timeouts=DEFAULTS),)
 
 
 def test_a_group_whose_members_are_elsewhere_leads_somewhere(tmp_path: Path) -> None:
     server = "server { server_name x.test; location / { proxy_pass http://app; } }"
     found = read(tmp_path, f"http {{ upstream app {{ include gone/*.conf; }} {server} }}")
-    assert found.on_disk == (Route("x.test", ":80", "{app}", group="app"),)
+    assert found.on_disk == (Route("x.test", ":80", "{app}", group="app", timeouts=DEFAULTS),)
 
 
 def test_logs_with_the_same_requests_are_known(tmp_path: Path) -> None:

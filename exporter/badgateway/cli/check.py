@@ -17,7 +17,7 @@ from rich.table import Table
 from badgateway import logs, vocabulary
 from badgateway.cli import common
 from badgateway.cli.help import Command
-from badgateway.collectors.dependencies import target
+from badgateway.collectors.starts import is_judged, target
 from badgateway.exporter import Exporter
 from badgateway.packages.findings import Finding, Report, Target
 from badgateway.packages.scan import scan
@@ -74,18 +74,20 @@ def check(
     Exit codes: 0 clean, 1 findings at or above --fail-on, 2 could not check.
     """
     logs.set_up("error", "logfmt")
-    paths = [Path(s) for s in subjects if "/" in s or Path(s).is_dir()]
-    names = [s for s in subjects if not ("/" in s or Path(s).is_dir())]
+    paths = [Path(s) for s in subjects if _is_path(s)]
+    names = [s for s in subjects if not _is_path(s)]
     wanted = [_at(path, virtualenv, entry) for path in paths]
     if names or not subjects:
         found = asyncio.run(_backends(config_file))
         for name in names:
             if name not in {subject.name for subject in found}:
                 known = ", ".join(subject.name for subject in found) or "none"
-                common.fail(f"no backend `{name}` with a project; known: {known}")
+                common.fail(f"no backend `{name}` whose start can be judged; known: {known}")
         wanted += [s for s in found if not names or s.name in names]
     if not wanted:
-        common.fail("no backend with a project was found on this host; name a PATH to check")
+        common.fail(
+            "no backend whose start can be judged was found on this host; name a PATH to check"
+        )
     results = [_judge(s, asyncio.run(scan(s.target))) for s in wanted]
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
@@ -96,6 +98,12 @@ def check(
         sys.exit(1)
     if any(result.verdict == "unknown" for result in results):
         sys.exit(common.CANNOT_TELL)
+
+
+def _is_path(subject: str) -> bool:
+    """Whether a path is meant, not a backend: that of a container may be ``project/service``."""
+    written = subject.startswith(("/", "./", "../")) or subject in (".", "..")
+    return written or Path(subject).is_dir() or subject.count("/") > 1
 
 
 def _at(path: Path, virtualenv: Path | None, entry: str) -> _Subject:
@@ -124,7 +132,7 @@ async def _backends(config_file: Path | None) -> list[_Subject]:
         return [
             _Subject(backend.name, target(backend, None))
             for backend in exporter.paths.backends
-            if backend.project and backend.launch
+            if is_judged(backend) and (backend.next_launch or backend.launch)
         ]
     finally:
         await exporter.stop()

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from badgateway.blocking import Blocking
+from badgateway.collectors.starts import is_judged, target
 from badgateway.packages.findings import Finding, Report, Target
 from badgateway.packages.installing import installing
 from badgateway.packages.scan import scan
@@ -96,12 +97,12 @@ class Dependencies:
             project.lost = str(error)
             self.last_run = time.time()
             if not before:
-                log.warning("dependencies: %s: %s", project.target.project, project.lost)
+                log.warning("dependencies: %s: %s", _place(project.target), project.lost)
         except Exception as error:
             project.lost = f"{type(error).__name__}: {error}"
             self.last_run = time.time()
             if not before:
-                log.exception("dependencies: %s", project.target.project)
+                log.exception("dependencies: %s", _place(project.target))
 
     def watch(self, backends: tuple[Backend, ...]) -> None:
         """Look at exactly these backends' projects from now on."""
@@ -191,7 +192,8 @@ class Dependencies:
         ):  # a scan that failed as a whole watches nothing: only time can heal it
             await self._scan(project)
             return
-        seen = await project.disk.call(fingerprint, project.report.watch)
+        watch, root = project.report.watch, project.target.root
+        seen = await project.disk.call(fingerprint, watch, root)
         if seen != project.print:
             project.moved = project.moved if self._moving(project) else now
             project.print, project.changed = seen, now
@@ -212,7 +214,7 @@ class Dependencies:
         # what was remembered is no part of the target: it grows, and must not look like a change
         async with self._scans:
             report = await scan(msgspec.structs.replace(target, remembered=project.providers))
-        seen = await project.disk.call(fingerprint, report.watch)
+        seen = await project.disk.call(fingerprint, report.watch, target.root)
         if project.target != target:
             return
         before = project.report
@@ -223,36 +225,16 @@ class Dependencies:
         project.report, project.print, project.judged = report, seen, seen
         project.scanned, project.duration = time.time(), time.time() - begun
         project.providers |= report.providers
-        project.deployed = await project.disk.call(_deployed, report)
+        project.deployed = await project.disk.call(_deployed, report, target.root)
         self.last_run, self.duration = project.scanned, project.duration
 
     def _target(self, backend: Backend) -> Target | None:
-        launch = backend.launch
-        if backend.project is None or (backend.virtualenv is None and launch is None):
+        if not is_judged(backend):
             return None
-        cache = str(self._cache / f"{backend.name}.parsed") if self._cache else None
+        # a name may hold a slash: compose project and service
+        name = backend.name.replace("/", "_")
+        cache = str(self._cache / f"{name}.parsed") if self._cache and backend.project else None
         return target(backend, cache)
-
-
-def target(backend: Backend, cache: str | None) -> Target:
-    """Return what to scan for a backend."""
-    launch = backend.launch
-    return Target(
-        project=backend.project or "",
-        virtualenv=backend.virtualenv or "",
-        entry=launch.entry if launch else "",
-        server=backend.server,
-        search=launch.search if launch else (),
-        script=(launch.script or "") if launch else "",
-        module=(launch.module or "") if launch else "",
-        loads=launch.loads if launch else (),
-        extras=backend.extras,
-        interpreter=(launch.interpreter or "") if launch else "",
-        home=launch.environment.get("HOME", "") if launch else "",
-        directory=launch.working_directory if launch else "",
-        installs=launch.installs if launch else False,
-        cache=cache,
-    )
 
 
 def without(report: Report, believed: frozenset[str]) -> Report:
@@ -271,13 +253,17 @@ def without(report: Report, believed: frozenset[str]) -> Report:
     )
 
 
+def _place(target: Target) -> str:
+    return target.project or target.directory
+
+
 def _learnt(project: _Project) -> dict[str, Any]:
     return {"providers": project.providers, "believed": sorted(project.believed)}
 
 
-def _deployed(report: Report) -> dict[str, float]:
+def _deployed(report: Report, root: tuple[tuple[str, str], ...]) -> dict[str, float]:
     """Newest change below the project and below its virtualenv."""
-    found = {kind: newest(watched(report, kind)) for kind in ("packages", "code")}
+    found = {kind: newest(watched(report, kind), root) for kind in ("packages", "code")}
     return {kind: changed for kind, changed in found.items() if changed is not None}
 
 

@@ -11,8 +11,10 @@ from typing import Final
 
 import msgspec
 
+from badgateway.packages import files
 from badgateway.packages.assess import assess
 from badgateway.packages.findings import Report
+from badgateway.packages.roots import Root
 from badgateway.packages.scan import Request
 
 MEMORY_LIMIT: Final = 1536 << 20
@@ -23,8 +25,10 @@ def main() -> int:
     """Answer one request; return the exit status."""
     confine(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    root = request.target.root
     try:
-        report = assess(request.target, request.seconds)
+        with files.seen_in(Root.of(root) if root else None):
+            report = assess(request.target, request.seconds)
     except (Exception, MemoryError) as error:
         # The kind of error is enough to report; its text may hold what it was reading.
         report = Report("unknown", problem=f"the scan failed: {type(error).__name__}")

@@ -15,23 +15,27 @@ from badgateway.packages import declared, files, installed, virtualenv
 from badgateway.packages.closure import Closure, Start
 from badgateway.packages.declared import Declaration, Declared, applies
 from badgateway.packages.evidence import Evidence
-from badgateway.packages.findings import Report, Target
+from badgateway.packages.findings import Report, Target, sort
 from badgateway.packages.fixes import fixes
 from badgateway.packages.importchecks import Doubts, users
 from badgateway.packages.installed import Installed
-from badgateway.packages.nextstart import judge
+from badgateway.packages.nextstart import judge, verdict
 from badgateway.packages.parsecache import ParseCache
 from badgateway.packages.resolver import Kind, Location, Resolver
 from badgateway.packages.sitepaths import SitePaths, site_paths
 from badgateway.packages.virtualenv import Environment
 from badgateway.packages.walker import Walker
 from badgateway.packages.watch import paths_to_watch
+from badgateway.preflight.look import Preflight, preflight
 
 SECONDS: Final = 45.0
 """How long imports are followed before the rest is left for the next scan."""
 
 LISTING_LIMIT: Final = 5000
 """Entries of a directory that are looked at for the project's own modules."""
+
+_LOADERS: Final = ("uvicorn", "gunicorn", "hypercorn", "granian")
+"""Servers that load the application by its name."""
 
 
 def assess(target: Target, seconds: float = SECONDS) -> Report:
@@ -41,13 +45,15 @@ def assess(target: Target, seconds: float = SECONDS) -> Report:
     after about ``seconds``.
     """
     begun = time.monotonic()
+    refused = preflight(target)
+    if not target.project:
+        return _command_only(target, refused, begun)
     environment = virtualenv.describe(target.virtualenv, target.interpreter, target.home)
     if not files.exists(target.project) and not environment.binary:
-        return Report(
-            "unknown",
-            problem=f"neither {target.project} nor its Python can be seen",
-            project=target.project,
-            virtualenv=target.virtualenv,
+        problem = f"neither {target.project} nor its Python can be seen"
+        refused = replace(refused, problem=problem)
+        return msgspec.structs.replace(
+            _command_only(target, refused, begun), project=target.project, watch=()
         )
     markers = virtualenv.marker_environment(environment)
     site = site_paths(environment.sites)
@@ -65,7 +71,7 @@ def assess(target: Target, seconds: float = SECONDS) -> Report:
     elif not (start.entry or start.script or start.module):
         problems.append("the application's module is not known")
     elif not environment.changed:
-        if target.server in ("uvicorn", "gunicorn") and not start.entry:
+        if target.server in _LOADERS and not start.entry:
             problems.append("the application's module is not known")
         cache = ParseCache(target.cache, environment.minor)
         resolver = _resolver(target, environment, site, cache)
@@ -86,13 +92,26 @@ def assess(target: Target, seconds: float = SECONDS) -> Report:
         users(closure, report, target.remembered) if closure else {},
         fixes(target, environment, declaration, present),
     )
-    report = judge(
-        evidence, closure, report, Doubts(_doubt(closure, resolver, site), site), problems
-    )
+    doubts = Doubts(_doubt(closure, resolver, site), site)
+    report = judge(evidence, closure, report, doubts, problems, refused.findings)
+    watch = paths_to_watch(target, environment, declaration, site, closure)
     return msgspec.structs.replace(
         report,
-        watch=paths_to_watch(target, environment, declaration, site, closure),
+        watch=files.unique([*refused.files, *watch]),
         modules=len(closure.modules) if closure else 0,
+        duration_seconds=round(time.monotonic() - begun, 3),
+    )
+
+
+def _command_only(target: Target, refused: Preflight, begun: float) -> Report:
+    """What can be said of a start whose project is not known."""
+    findings = sort(refused.findings)
+    return Report(
+        verdict(findings, refused.problem),
+        findings,
+        refused.problem,
+        virtualenv=target.virtualenv,
+        watch=refused.files,
         duration_seconds=round(time.monotonic() - begun, 3),
     )
 

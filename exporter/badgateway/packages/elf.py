@@ -7,6 +7,8 @@ import stat
 import struct
 from typing import BinaryIO, Final
 
+from badgateway.packages import files
+
 SECTIONS_LIMIT: Final = 512
 TABLE_LIMIT: Final = 16 << 20
 _DYNAMIC_SYMBOLS: Final = 11
@@ -28,7 +30,7 @@ def python_version(path: str) -> str | None:
 
 
 def _regular(path: str, flags: int) -> int:
-    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    handle = files.descriptor(path, flags)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError("not a regular file")

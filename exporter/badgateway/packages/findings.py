@@ -11,10 +11,13 @@ from badgateway import vocabulary
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What to look at; paths are absolute. Holds no environment values.
+    """What to look at; paths are absolute.
+
+    Of the environment it holds what the server reads as options, and nothing else.
 
     Attributes:
-        project: directory that holds the declaration (``pyproject.toml``, ``requirements.txt``).
+        project: directory that holds the declaration (``pyproject.toml``, ``requirements.txt``);
+            empty when none is known: then only the command line is judged.
         virtualenv: prefix of the virtualenv; empty when there is none.
         entry: the application as ``pkg.mod:attr`` or ``pkg.mod``; empty when not known.
         server: the program that loads it by name (a key of ``vocabulary.SERVERS``).
@@ -29,6 +32,14 @@ class Target(msgspec.Struct, frozen=True):
         installs: the start command installs what is missing by itself.
         remembered: import name → distribution, from an earlier report's ``providers``.
         cache: file that remembers parsed sources between scans; None for no memory.
+        arguments: the server's own arguments; empty when not known. May hold secrets.
+        variables: what the server reads of its environment as options (``GUNICORN_CMD_ARGS``,
+            ``UVICORN_PORT``). May hold secrets.
+        user: the user it would run as; empty when its manager is told none.
+        group: likewise.
+        needed_files: files without which its manager would not start it.
+        needed_directory: directory without which it would not; empty for none.
+        root: where a container's files are, as ``Container.root``; empty on this host.
     """
 
     project: str
@@ -46,13 +57,20 @@ class Target(msgspec.Struct, frozen=True):
     installs: bool = False
     remembered: dict[str, str] = {}
     cache: str | None = None
+    arguments: tuple[str, ...] = ()
+    variables: dict[str, str] = {}
+    user: str = ""
+    group: str = ""
+    needed_files: tuple[str, ...] = ()
+    needed_directory: str = ""
+    root: tuple[tuple[str, str], ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
     """One thing that is not as it should be.
 
     Attributes:
-        kind: a key of ``vocabulary.DRIFT_KINDS``.
+        kind: a key of ``vocabulary.DRIFT_KINDS`` or ``vocabulary.LAUNCH_KINDS``.
         severity: one of ``vocabulary.SEVERITIES``.
         subject: the distribution's canonical name where one is known, else a module or file.
         message: one sentence: what, where declared, who needs it.
@@ -114,7 +132,8 @@ class Report(msgspec.Struct, frozen=True):
 
 
 _RANK: Final = {severity: rank for rank, severity in enumerate(reversed(vocabulary.SEVERITIES))}
-_KIND_RANK: Final = {kind: rank for rank, kind in enumerate(vocabulary.DRIFT_SEVERITY)}
+_KINDS: Final = (*vocabulary.LAUNCH_SEVERITY, *vocabulary.DRIFT_SEVERITY)
+_KIND_RANK: Final = {kind: rank for rank, kind in enumerate(_KINDS)}
 
 
 def sort(found: Iterable[Finding]) -> tuple[Finding, ...]:

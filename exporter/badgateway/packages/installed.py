@@ -103,9 +103,9 @@ def read_sites(directories: Iterable[str]) -> Installed:
     for directory in directories:
         here: set[str] = set()
         try:
-            names = sorted(os.listdir(directory))
+            names = files.listdir(directory)
         except OSError as error:
-            if files.denied(error) and not os.path.isfile(directory):
+            if files.denied(error) and not files.is_file(directory):
                 problems.append(f"{directory}: {files.reason(error)}")
             continue
         for name in names:

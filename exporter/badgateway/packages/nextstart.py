@@ -28,13 +28,15 @@ def judge(
     report: Report,
     doubts: Doubts,
     problems: Iterable[str],
+    refused: Iterable[Finding] = (),
 ) -> Report:
     """Return ``report`` with findings, verdict and problem filled in.
 
+    ``refused`` is what keeps the start from getting as far as the packages.
     ``closure`` is None when the imports could not be followed; ``problems`` says why, and what
     else could not be looked at.
     """
-    found = list(check_environment(evidence))
+    found = [*refused, *check_environment(evidence)]
     doubtful = list(problems)
     if not evidence.environment.changed:
         found += check_declared(evidence)

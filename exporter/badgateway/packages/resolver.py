@@ -200,7 +200,7 @@ class Resolver:
             return known
         names: list[str] = []
         try:
-            names = os.listdir(directory)
+            names = files.listdir(directory)
             self.listed.add(directory)
         except OSError as error:
             if files.denied(error):
@@ -217,7 +217,7 @@ class Resolver:
 
     def _in_archives(self, name: str) -> Location | None:
         for path in (*self.search, *self.site.paths):
-            if path.endswith((".zip", ".egg", ".whl", ".pyz")) and os.path.isfile(path):
+            if path.endswith((".zip", ".egg", ".whl", ".pyz")) and files.is_file(path):
                 try:
                     with zipfile.ZipFile(path) as archive:
                         entries = archive.namelist()

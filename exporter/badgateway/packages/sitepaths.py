@@ -46,7 +46,7 @@ def site_paths(sites: Iterable[str]) -> SitePaths:
     for site in sites:
         paths.append(site)
         try:
-            names = sorted(name for name in os.listdir(site) if name.endswith(".pth"))
+            names = [name for name in files.listdir(site) if name.endswith(".pth")]
         except OSError as error:
             if files.denied(error):
                 problems.append(f"{site}: {files.reason(error)}")

@@ -112,7 +112,7 @@ def describe(prefix: str, interpreter: str = "", home: str = "") -> Environment:
     visible = files.exists(path)
     if visible is None:
         return Environment(prefix, path, problem=f"cannot see {path}")
-    binary = os.path.realpath(path) if visible else ""
+    binary = files.realpath(path) if visible else ""
     if configuration is None and binary:
         prefix = os.path.dirname(os.path.dirname(binary))
     settings = configuration or {}
@@ -170,14 +170,14 @@ def marker_environment(environment: Environment) -> Mapping[str, str]:
 def _interpreter(prefix: str) -> str:
     for name in ("python", "python3"):
         path = os.path.join(prefix, "bin", name)
-        if os.path.lexists(path):
+        if files.lexists(path):
             return path
     return os.path.join(prefix, "bin", "python")
 
 
 def _libraries(prefix: str) -> tuple[str, ...]:
     try:
-        names = sorted(os.listdir(os.path.join(prefix, "lib")))
+        names = files.listdir(os.path.join(prefix, "lib"))
     except OSError:
         return ()
     # PyPy's and CPython's directories; ``python3`` alone is Debian's, shared by all versions.
@@ -217,7 +217,7 @@ def _shared_libraries(base: str, minor: str) -> list[str]:
     found = []
     for directory in ("lib", "lib64", f"lib/{machine}-linux-gnu"):
         try:
-            names = sorted(os.listdir(os.path.join(base, directory)))
+            names = files.listdir(os.path.join(base, directory))
         except OSError:
             continue
         found += [
@@ -244,5 +244,5 @@ def _visible(sites: list[str]) -> tuple[str, ...]:
     for site in sites:
         # lib64 is usually a link to lib: the same directory only once.
         if files.exists(site) is not False:
-            found.setdefault(os.path.realpath(site), site)
+            found.setdefault(files.realpath(site), site)
     return tuple(found.values())

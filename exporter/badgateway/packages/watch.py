@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from badgateway.packages import files
 from badgateway.packages.closure import Closure
 from badgateway.packages.declared import Declaration
 from badgateway.packages.findings import Report, Target
+from badgateway.packages.roots import Root
 from badgateway.packages.sitepaths import SitePaths
 from badgateway.packages.virtualenv import Environment
 
@@ -49,21 +50,33 @@ def paths_to_watch(
     return files.unique(path for path in paths if path)[:WATCH_LIMIT]
 
 
-def fingerprint(watch: Iterable[str]) -> str:
+def fingerprint(watch: Iterable[str], root: Sequence[tuple[str, str]] = ()) -> str:
     """Return a short text that changes when one of ``watch`` does; reads no file's content.
 
-    What is missing counts too. Takes a few microseconds for each path.
+    What is missing counts too. Takes a few microseconds for each path. ``root`` is that of a
+    container whose paths they are, as in ``Target``.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for path in watch:
-        digest.update(path.encode("utf-8", "surrogateescape"))
-        digest.update(_module_names(path) if path.endswith("/") else _times(path))
+    with files.seen_in(Root.of(root) if root else None):
+        for path in watch:
+            digest.update(path.encode("utf-8", "surrogateescape"))
+            digest.update(_module_names(path) if path.endswith("/") else _times(path))
     return digest.hexdigest()
+
+
+def _status(path: str) -> os.stat_result:
+    if not files.is_elsewhere():
+        return os.stat(path)
+    handle = files.descriptor(path, os.O_PATH)
+    try:
+        return os.fstat(handle)
+    finally:
+        os.close(handle)
 
 
 def _times(path: str) -> bytes:
     try:
-        status = os.stat(path)
+        status = _status(path)
     except (OSError, ValueError) as error:
         return str(getattr(error, "errno", 0)).encode()
     times = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
@@ -73,13 +86,12 @@ def _times(path: str) -> bytes:
 def _module_names(directory: str) -> bytes:
     names = []
     try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                suffix = entry.name.partition(".")[2]
-                if suffix in ("", "py", "pyc") or suffix.endswith("so"):
-                    names.append(entry.name)
-                if len(names) > ENTRIES_LIMIT:
-                    return _times(directory)
+        for name in files.listdir(directory):
+            suffix = name.partition(".")[2]
+            if suffix in ("", "py", "pyc") or suffix.endswith("so"):
+                names.append(name)
+            if len(names) > ENTRIES_LIMIT:
+                return _times(directory)
     except (OSError, ValueError) as error:
         return str(getattr(error, "errno", 0)).encode()
     return "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
@@ -101,13 +113,14 @@ def watched(report: Report, kind: str) -> Iterator[str]:
             yield path
 
 
-def newest(paths: Iterable[str]) -> float | None:
+def newest(paths: Iterable[str], root: Sequence[tuple[str, str]] = ()) -> float | None:
     """Return when the last change of these was, None where none of them can be seen. May block."""
     last: float | None = None
-    for path in paths:
-        try:
-            changed = os.stat(path).st_mtime
-        except OSError:
-            continue
-        last = changed if last is None else max(last, changed)
+    with files.seen_in(Root.of(root) if root else None):
+        for path in paths:
+            try:
+                changed = _status(path).st_mtime
+            except OSError:
+                continue
+            last = changed if last is None else max(last, changed)
     return last

@@ -6,6 +6,7 @@ Pure: the document in, routes out. The document comes from the admin API, from a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -13,6 +14,11 @@ from typing import Any, Final
 from badgateway.topology.routes import Route, WrittenLog
 
 _DEPTH_LIMIT: Final = 40
+_PART: Final = re.compile(r"(\d{1,12}(?:\.\d{0,9})?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
+_DURATION: Final = re.compile(f"(?:{_PART.pattern})+", re.ASCII)
+_UNITS: Final = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
+}  # fmt: skip
 
 
 def routes(document: Mapping[str, Any]) -> tuple[Route, ...]:
@@ -27,10 +33,12 @@ def routes(document: Mapping[str, Any]) -> tuple[Route, ...]:
         listen = next((str(address) for address in _list(server.get("listen"))), ":443")
         listen = listen.removeprefix("tcp/")
         handled = list(_handlers(server.get("routes"), ("*",), 0))
-        hosts = any(site != "*" for site, _, _ in handled)
+        hosts = any(site != "*" for site, *_ in handled)
         tls = _speaks_tls(server, listen, hosts, str(http.get("http_port", 80)))
-        for site, upstream, upstream_tls in handled:
-            found[Route(site, listen, upstream, tls, upstream_tls)] = None
+        for site, upstream, upstream_tls, waits in handled:
+            found[
+                Route(site, listen, upstream, tls, upstream_tls, timeouts=waits)
+            ] = None  # fmt: skip
     return tuple(found)
 
 
@@ -129,7 +137,7 @@ def _speaks_tls(server: Mapping[str, Any], listen: str, hosts: bool, http_port: 
 
 def _handlers(
     routes: object, hosts: tuple[str, ...], depth: int
-) -> Iterator[tuple[str, str, bool]]:
+) -> Iterator[tuple[str, str, bool, tuple[tuple[str, float], ...]]]:
     if depth > _DEPTH_LIMIT:
         return
     for route in _list(routes):
@@ -148,9 +156,31 @@ def _handlers(
                     dial = _mapping(upstream).get("dial")
                     if isinstance(dial, str) and dial:
                         for host in matched or hosts:
-                            yield host.lower(), address(dial), tls
+                            yield host.lower(), address(dial), tls, _timeouts(transport)
             elif handler.get("handler") == "subroute":
                 yield from _handlers(handler.get("routes"), matched or hosts, depth + 1)
+
+
+def _timeouts(transport: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    """How long it waits for an upstream, where it says so: durations are nanoseconds or text."""
+    if transport.get("protocol", "http") != "http":
+        return ()
+    reads = [_seconds(transport.get(name)) for name in ("response_header_timeout", "read_timeout")]
+    found = {
+        "connect": _seconds(transport.get("dial_timeout")),
+        "send": _seconds(transport.get("write_timeout")),
+        "read": min((value for value in reads if value), default=None),
+    }
+    return tuple((name, value) for name, value in found.items() if value)
+
+
+def _seconds(duration: object) -> float | None:
+    """A duration as Caddy writes it: nanoseconds, or Go's text such as ``1m30s``."""
+    if isinstance(duration, int | float):
+        return duration / 1e9
+    if not isinstance(duration, str) or not _DURATION.fullmatch(duration):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
 
 
 def address(dial: str) -> str:

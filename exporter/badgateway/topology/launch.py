@@ -9,18 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from badgateway.packages import files, virtualenv
-from badgateway.topology import launch_fastapi, launch_servers
+from badgateway.topology.launch_servers import BINARIES, serve
 from badgateway.topology.launch_wrappers import Peeled, peel
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VALUE_OPTIONS: Final = "cmWX"
-_SERVER_MODULES: Final = {
-    "uvicorn": "uvicorn",
-    "uvicorn.main": "uvicorn",
-    "gunicorn": "gunicorn",
-    "gunicorn.app.wsgiapp": "gunicorn",
-    "gunicorn.__main__": "gunicorn",
-}
+_PARAMETER: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,15 @@ class Launch:
         preload: whether replaced workers run the code that was loaded at the start.
         loads: modules that options make the server load by name.
         installs: whether the command brings the virtualenv up to date before it starts.
+        worker_class: gunicorn's, as asked for (``sync`` when nothing says); empty for others.
+        timeouts: seconds, (setting of ``vocabulary.TIMEOUT_SETTINGS``, seconds) pairs, the
+            server's defaults among them; 0 means no limit.
+        arguments: the server's own arguments, for a look at whether it would take them; empty
+            where they depend on something that is not known. May hold secrets.
+        user: the user it would run as, where its manager is told one.
+        group: likewise.
+        needed_files: environment files without which it would not be started.
+        needed_directory: directory without which it would not be started; empty for none.
         problem: why it cannot be understood: ``shell_script``, ``shell_syntax``, ``container``,
             ``inline_code``, ``script_missing``, ``not_python``, ``no_command``,
             ``environment_file_missing``, ``unit_unreadable``, ``specifier``; None when it can.
@@ -65,6 +68,13 @@ class Launch:
     preload: bool = False
     loads: tuple[str, ...] = ()
     installs: bool = False
+    worker_class: str = ""
+    timeouts: tuple[tuple[str, float], ...] = ()
+    arguments: tuple[str, ...] = field(default=(), repr=False)
+    user: str = ""
+    group: str = ""
+    needed_files: tuple[str, ...] = ()
+    needed_directory: str = ""
     problem: str | None = None
 
 
@@ -111,28 +121,26 @@ def parse_command(
         virtualenv=prefix,
         problem=program.problem,
     )
-    return _with_server(found, program)
+    served = _with_server(found, program)
+    if any(_names_unset(word, peeled.environment) for word in argv):
+        return replace(served, arguments=())  # a profile may set what is not known here
+    return served
+
+
+def _names_unset(word: str, environment: Mapping[str, str]) -> bool:
+    return any((n[1] or n[2]) not in environment for n in _PARAMETER.finditer(word))
 
 
 def _with_server(found: Launch, program: _Program) -> Launch:
     name = program.module or os.path.basename(program.script or "")
-    server = _SERVER_MODULES.get(name)
     environment, directory = found.environment, found.working_directory
-    if server == "gunicorn":
-        served = launch_servers.gunicorn(program.arguments, directory, environment)
-    elif name in ("fastapi", "fastapi_cli") and program.arguments:
-        served = launch_fastapi.fastapi(program.arguments, directory, environment)
-        server = "uvicorn" if served.listen else None
-    elif server:
-        served = launch_servers.uvicorn(program.arguments, directory, environment)
-    else:
-        served = launch_servers.other(program.arguments, directory)
+    server, served = serve(name, program.arguments, directory, environment, found.virtualenv)
     own: list[str] = []
     if not program.safe_path:
         if program.module:
             own = [directory]
         elif program.script and not _in_virtualenv(program.script, found.virtualenv):
-            own = [os.path.dirname(os.path.realpath(program.script))]
+            own = [os.path.dirname(files.realpath(program.script))]
     paths = [] if program.isolated else environment.get("PYTHONPATH", "").split(":")
     added = [os.path.normpath(os.path.join(directory, path)) for path in paths if path]
     return replace(
@@ -145,6 +153,9 @@ def _with_server(found: Launch, program: _Program) -> Launch:
         max_requests=served.max_requests,
         preload=served.preload,
         loads=served.loads,
+        worker_class=served.worker_class,
+        timeouts=served.timeouts,
+        arguments=program.arguments if server and not name.startswith("fastapi") else (),
     )
 
 
@@ -163,6 +174,9 @@ def _program(command: Peeled) -> _Program:
         words = virtualenv.shebang(path)
     except (OSError, ValueError):
         words = None
+    if words is None and os.path.basename(path) in BINARIES:
+        beside = os.path.join(os.path.dirname(path), "python")
+        return _Program(beside if virtualenv.prefix_of(beside) else "", path, None, rest)
     if words and virtualenv.is_interpreter_name(words[0]):
         interpreter = _locate(words[0], command)
         return _python(interpreter, (*words[1:], path, *rest), command.directory)

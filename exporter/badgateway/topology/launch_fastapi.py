@@ -8,27 +8,27 @@ from dataclasses import replace
 from typing import Final
 
 from badgateway.packages import files
-from badgateway.topology import launch_servers
-from badgateway.topology.launch_servers import Served
+from badgateway.topology import launch_options, launch_uvicorn
+from badgateway.topology.launch_options import Served
 
 _DEFAULT_FILES: Final = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")
-_FLAGS: Final = launch_servers.UVICORN_FLAGS | {"--no-reload", "--proxy-headers"}
+_FLAGS: Final = launch_uvicorn.FLAGS | {"--no-reload", "--proxy-headers"}
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what ``fastapi run`` listens at
 
 
 def fastapi(arguments: Sequence[str], directory: str, environment: Mapping[str, str]) -> Served:
     """Read the arguments of ``fastapi run`` and ``fastapi dev``."""
-    options, positional = launch_servers.options(arguments, _FLAGS, {"-e": "entrypoint"})
+    options, positional = launch_options.options(arguments, _FLAGS, {"-e": "entrypoint"})
     if not positional or positional[0] not in ("run", "dev"):
         return Served()
     host = _ANYWHERE if positional[0] == "run" else "127.0.0.1"
     given = [f"--{name}={options[name][-1]}" for name in ("port", "workers") if name in options]
     named = options.get("host", [host])[-1]
-    served = launch_servers.uvicorn([f"--host={named}", *given], directory, environment)
+    served = launch_uvicorn.uvicorn([f"--host={named}", *given], directory, environment)
     entrypoint = options.get("entrypoint", [""])[-1]
     if entrypoint:
         return replace(
-            served, entry=launch_servers.entry_of(entrypoint, "app"), search=(directory,)
+            served, entry=launch_options.entry_of(entrypoint, "app"), search=(directory,)
         )
     file = positional[1] if len(positional) > 1 else _default_file(directory)
     if not file:

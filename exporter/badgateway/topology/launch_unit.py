@@ -25,6 +25,7 @@ def unit_launch(
     environment_files: Sequence[tuple[str, bool]] = (),
     *,
     user: str = "",
+    group: str = "",
     expand: bool = True,
 ) -> Launch:
     """Say what a unit would run, from its properties as systemd gives them over D-Bus.
@@ -38,6 +39,7 @@ def unit_launch(
         environment_files: path (it may hold wildcards) and whether it may be missing. They
             override ``environment``, later ones earlier ones.
         user: the unit's ``User=``; empty for root.
+        group: its ``Group=``; empty for the user's own.
         expand: False for a command with the ``:`` prefix, whose variables stay as they are.
     """
     variables = {"PATH": DEFAULT_PATH, **_user_variables(user)}
@@ -52,7 +54,14 @@ def unit_launch(
     directory = working_directory.lstrip("!-")
     if directory == "~":
         directory = variables.get("HOME", "/")
-    found = parse_command(argv, directory or "/", variables)
+    optional = working_directory.startswith(("!", "-", "~"))
+    found = replace(
+        parse_command(argv, directory or "/", variables),
+        user=user,
+        group=group,
+        needed_files=tuple(path for path, ignored in environment_files if not ignored),
+        needed_directory="" if optional else directory,
+    )
     return replace(found, problem="environment_file_missing") if missing else found
 
 

@@ -34,6 +34,8 @@ class _Service:
     command: str = ""
     directory: str = ""
     user: str = ""
+    group: str = ""
+    dynamic: bool = False
     root: str = ""
     environment: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
@@ -87,8 +89,11 @@ def _launch(service: _Service, name: str) -> Launch:
         kept,
         service.environment_files,
         user=service.user,
+        group=service.group,
         expand=":" not in prefixes,
     )
+    if service.dynamic:
+        found = replace(found, user="", group="")  # made when it starts
     # With a root of its own the paths are not this host's.
     return replace(found, problem="container") if service.root else found
 
@@ -109,6 +114,10 @@ def _apply(service: _Service, key: str, value: str, name: str) -> None:
         service.directory = _specifiers(value, name)
     elif key == "User":
         service.user = _specifiers(value, name)
+    elif key == "Group":
+        service.group = _specifiers(value, name)
+    elif key == "DynamicUser":
+        service.dynamic = value.lower() in ("1", "yes", "true", "on", "y", "t")
     elif key in ("RootDirectory", "RootImage"):
         service.root = value
 

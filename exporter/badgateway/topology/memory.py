@@ -16,7 +16,8 @@ from badgateway.topology.launch import Launch
 
 _LAUNCH: Final = (
     "working_directory", "interpreter", "script", "module", "server", "entry", "virtualenv",
-    "workers", "listen", "search", "max_requests", "preload", "loads", "installs", "problem",
+    "workers", "listen", "search", "max_requests", "preload", "loads", "installs", "worker_class",
+    "timeouts", "problem",
 )  # fmt: skip
 _BACKEND: Final = ("name", "manager", "unit", "listens", "project", "virtualenv", "extras")
 

@@ -21,6 +21,7 @@ from badgateway.topology.nginx_directives import (
     each,
     server_names,
 )
+from badgateway.topology.nginx_timeouts import Settings, settings, timeouts
 from badgateway.topology.routes import Route
 
 _PASSES: Final = {
@@ -43,6 +44,15 @@ class _Passed:
     address: str
     secure: bool
     group: str = ""
+    timeouts: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What a server's locations may refer to: groups by name, variables that have one value."""
+
+    groups: Mapping[str, Directives]
+    assigned: Mapping[str, str]
 
 
 def routes(directives: Directives) -> tuple[Route, ...]:
@@ -50,19 +60,21 @@ def routes(directives: Directives) -> tuple[Route, ...]:
     found: dict[Route, None] = {}
     for http in blocks(directives, "http"):
         groups = {
-            str(upstream["args"][0]): _members(below(upstream))
+            str(upstream["args"][0]): below(upstream)
             for upstream in each(http, "upstream")
             if upstream.get("args")
         }
+        held = settings(http, {})
         for server in blocks(http, "server"):
             listen, tls = _listens(server)
+            place = _Site(groups, _assigned(server))
             names = tuple(dict.fromkeys(server_names(server))) or ("*",)
-            for passed in _passes(server, groups, _assigned(server), 0):
+            for passed in _passes(server, place, held, 0):
                 for site in names:
                     found[
                         Route(
                             site, listen, passed.address, tls, passed.secure, passed.group,
-                            passed.protocol,
+                            passed.protocol, passed.timeouts,
                         )
                     ] = None  # fmt: skip
     return tuple(found)
@@ -109,51 +121,45 @@ def _assigned(directives: Directives, depth: int = 0) -> dict[str, str]:
     }
 
 
-def _passes(
-    directives: Directives,
-    groups: Mapping[str, tuple[str, ...]],
-    assigned: Mapping[str, str],
-    depth: int,
-) -> Iterator[_Passed]:
+def _passes(directives: Directives, place: _Site, outer: Settings, depth: int) -> Iterator[_Passed]:
     if depth > DEPTH_LIMIT:
         return
+    held = settings(directives, outer)
     for directive in directives:
         protocol, words = _PASSES.get(str(directive.get("directive"))), arguments(directive)
         if protocol and words:
-            yield from _passed(protocol, words[0], groups, assigned)
-        yield from _passes(below(directive), groups, assigned, depth + 1)
+            yield from _passed(protocol, words[0], place, held)
+        yield from _passes(below(directive), place, held, depth + 1)
 
 
-def _passed(
-    protocol: str,
-    target: str,
-    groups: Mapping[str, tuple[str, ...]],
-    assigned: Mapping[str, str],
-) -> Iterator[_Passed]:
+def _passed(protocol: str, target: str, place: _Site, held: Settings) -> Iterator[_Passed]:
     """Where one ``*_pass`` leads: an address, or each member of a group."""
-    text = VARIABLE.sub(lambda name: assigned.get(name[1] or name[2], name[0]), target)
+    text = VARIABLE.sub(lambda name: place.assigned.get(name[1] or name[2], name[0]), target)
     scheme, rest = "", text
     if found := _LOCATION.match(text):
         scheme, rest = found[1] or "", found[2]
     port = _PORTS.get(scheme, "80" if protocol in ("http", "grpc") else "")
     secure = scheme in _SECURE
+    waits = timeouts(protocol, held)
     if rest.startswith("unix:"):
         path = rest.removeprefix("unix:").partition(":")[0]
-        yield _Passed(protocol, f"unix:{path}", secure)
+        yield _Passed(protocol, f"unix:{path}", secure, "", waits)
         return
     name = rest.partition("/")[0]
     if not name:
         return
     if "$" in name:
         # known only to the proxy; kept, so that it is seen to lead somewhere
-        yield _Passed(protocol, "{" + name + "}", secure)
+        yield _Passed(protocol, "{" + name + "}", secure, "", waits)
         return
-    if name in groups:
+    if name in place.groups:
+        group = place.groups[name]
+        waits = timeouts(protocol, held, group)
         # one without members has them elsewhere, as in a file that is written at run time
-        for address in groups[name] or ("{" + name + "}",):
-            yield _Passed(protocol, address, secure, name)
+        for address in _members(group) or ("{" + name + "}",):
+            yield _Passed(protocol, address, secure, name, waits)
         return
-    yield _Passed(protocol, _address(name, port), secure)
+    yield _Passed(protocol, _address(name, port), secure, "", waits)
 
 
 def _address(text: str, port: str) -> str:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import psutil
 
 from badgateway.topology.launch import Launch, parse_command
-
-_SERVERS: Final = frozenset(("uvicorn", "gunicorn"))
+from badgateway.topology.launch_servers import SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,10 @@ def servers() -> tuple[ServerProcess, ...]:
         info = process.info
         argv = tuple(info["cmdline"] or ())
         parents[info["pid"]] = info["ppid"]
-        if not any(name in word for word in argv[:4] for name in _SERVERS):
+        if not any(name in word for word in argv[:4] for name in SERVERS):
             continue
         launch = parse_command(argv, _directory(process), {})
-        if launch.server in _SERVERS:
+        if launch.server in SERVERS:
             found[info["pid"]] = ServerProcess(info["pid"], info["create_time"], launch)
     return tuple(
         server

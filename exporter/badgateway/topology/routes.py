@@ -18,6 +18,8 @@ class Route:
         group: name of the group of upstreams it is a member of; empty for none.
         protocol: what is spoken to the upstream: ``http``, ``fastcgi``, ``uwsgi``, ``scgi`` or
             ``grpc``.
+        timeouts: seconds the proxy waits for the upstream, (setting of
+            ``vocabulary.TIMEOUT_SETTINGS``, seconds) pairs; empty where nothing tells.
     """
 
     site: str
@@ -27,6 +29,7 @@ class Route:
     upstream_tls: bool = False
     group: str = ""
     protocol: str = "http"
+    timeouts: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

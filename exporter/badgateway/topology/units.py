@@ -14,12 +14,16 @@ from typing import Any, Final
 from badgateway.topology import processes
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch
+from badgateway.topology.launch_servers import SERVERS
 from badgateway.topology.launch_unit import unit_launch
 from badgateway.topology.nginx_reading import DEFAULT_CONFIG
 from badgateway.topology.proxyplace import ProxyPlace
 
 _DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
 _LEVELS: Final = 3
+_MADE: Final = ("Runtime", "State", "Cache", "Logs", "Configuration")
+_ROOTS: Final = ("RootDirectory", "RootImage")
+_MOUNTS: Final = ("BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem", "MountImages")
 
 
 def application(
@@ -42,9 +46,11 @@ def application(
         [str(item) for item in properties.get("Environment") or ()],
         [(str(item[0]), bool(item[1])) for item in properties.get("EnvironmentFiles") or ()],
         user=str(properties.get("User") or ""),
+        group=str(properties.get("Group") or ""),
     )
-    if launch.server not in ("uvicorn", "gunicorn"):
+    if launch.server not in SERVERS:
         return None
+    launch = _without_what_is_made(launch, properties)
     running = processes.launch_of(int(properties.get("MainPID") or 0))
     if running is not None and running.server == launch.server and running.listen:
         # the process' own command line is what systemd really gave it
@@ -52,6 +58,18 @@ def application(
     elif launch.problem == "environment_file_missing" and any("$" in word for word in command):
         launch = replace(launch, listen=tuple(learnt))
     return backend(unit.removesuffix(".service"), launch, manager="systemd", unit=unit)
+
+
+def _without_what_is_made(launch: Launch, properties: Mapping[str, Any]) -> Launch:
+    """Leave out what a start needs and systemd itself provides, or looks for elsewhere."""
+    if properties.get("DynamicUser"):
+        launch = replace(launch, user="", group="")
+    made = any(properties.get(f"{kind}Directory") for kind in _MADE)
+    elsewhere = any(str(properties.get(name) or "") not in ("", "/") for name in _ROOTS)
+    mounted = any(properties.get(name) for name in _MOUNTS)
+    if made or elsewhere or mounted:
+        launch = replace(launch, needed_directory="")
+    return replace(launch, user="", group="") if elsewhere else launch
 
 
 def proxy(unit: str, properties: Mapping[str, Any]) -> ProxyPlace | None:
