@@ -12,9 +12,12 @@ import pytest
 from badgateway import config
 from badgateway.exporter import Exporter
 from badgateway.sources import Status, globs
+from badgateway.sources.docker import Docker, Listener
 from badgateway.sources.systemd_bus import SystemdBus
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Discovery
+
+DOCKER = Docker(False, None, cast(Listener, None))
 
 
 class Bus:
@@ -40,7 +43,7 @@ class Bus:
 @pytest.mark.parametrize("told", ["daemon-reload", "another main process"])
 def test_a_unit_that_changes_while_it_is_asked_about_is_asked_about_again(told: str) -> None:
     bus = Bus()
-    found = Discovery(config.Config(), cast(SystemdBus, bus), {}, lambda *_: None)
+    found = Discovery(config.Config(), cast(SystemdBus, bus), {}, lambda *_: None, DOCKER)
     whole = told == "daemon-reload"
     bus.meanwhile = found.forget_units if whole else lambda: found.forget_unit("api.service")
 
@@ -97,7 +100,7 @@ def test_a_pattern_of_more_files_than_are_read_is_told(
       discovery: {{enabled: false}}
       proxies: [{{name: web, kind: nginx, logs: [{{file: "{tmp_path}/*.log"}}]}}]
     """
-    discovery = Discovery(config.parse(given), cast(SystemdBus, Bus()), {}, lambda *_: None)
+    discovery = Discovery(config.parse(given), cast(SystemdBus, Bus()), {}, lambda *_: None, DOCKER)
     found = asyncio.run(discovery.look())
     assert [path.name for path in found.expanded[f"{tmp_path}/*.log"]] == [
         "0.log", "1.log", "2.log",

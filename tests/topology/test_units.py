@@ -123,3 +123,36 @@ def test_nginx_is_recognised_with_its_configuration(options: str, config: str, p
     found = units.proxy("nginx.service", {"ExecStart": [[words[0], words]]})
     assert found is not None
     assert (found.kind, found.config, found.prefix) == ("nginx", config, prefix)
+
+
+def test_what_the_start_needs_is_taken_from_the_unit(project: Path) -> None:
+    given = properties(project, COMMAND, User="web", Group="www")
+    launch = _launch(given)
+    assert (launch.user, launch.group) == ("web", "www")
+    assert launch.needed_directory == str(project)
+
+
+@pytest.mark.parametrize(
+    ("more", "user", "directory"),
+    [
+        ({"DynamicUser": True}, "", True),
+        ({"StateDirectory": ["api"]}, "web", False),
+        ({"RuntimeDirectory": []}, "web", True),
+        ({"BindPaths": [["/a", "/b", False, 0]]}, "web", False),
+        ({"RootDirectory": "/srv/root"}, "", False),
+        ({"RootDirectory": "/"}, "web", True),
+    ],
+)
+def test_what_systemd_provides_itself_is_not_needed(
+    project: Path, more: dict[str, Any], user: str, directory: bool
+) -> None:
+    launch = _launch(properties(project, COMMAND, User="web", **more))
+    assert launch.user == user
+    assert bool(launch.needed_directory) is directory
+
+
+def _launch(given: dict[str, Any]) -> Launch:
+    found = units.application("api.service", given)
+    assert found is not None
+    assert found.launch is not None
+    return found.launch

@@ -44,6 +44,8 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _same("backends", "name", ((b.name,) for b in config.backends))
     yield from _same("proxies", "name", ((p.name,) for p in config.proxies))
     yield from _units(config)
+    named = ((b.container,) if b.container else (str(n), "") for n, b in enumerate(config.backends))
+    yield from _same("backends", "container", named)
     for number, backend in enumerate(config.backends):
         if backend.name == OTHER:
             what = f"`{OTHER}` is what traffic that belongs to no backend is counted as"
@@ -89,6 +91,8 @@ def _backend(steps: Steps, backend: Backend, config: Config) -> Iterator[Finding
             yield Finding(steps, ("extras", number), what)
     if backend.command and not backend.command[0].strip():
         yield Finding(steps, ("command", 0), "must be a program")
+    if backend.unit is not None and backend.container is not None:
+        yield Finding(steps, ("container",), "give either `unit` or `container`", ("unit",))
     if backend.working_directory is not None and not backend.command:
         what = "says where `command` runs, which is not given"
         yield Finding(steps, ("working_directory",), what, ("command",))

@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from badgateway.config.keytypes import URL_PATH, Absolute, Base, Name, Unit
+from badgateway.config.keytypes import (
+    URL_PATH,
+    Absolute,
+    BackendName,
+    Base,
+    ContainerName,
+    DockerHost,
+    Name,
+    Unit,
+)
 from badgateway.config.probeschema import Probe
 from badgateway.config.values import Duration
 
@@ -117,7 +126,7 @@ class Backend(Base, frozen=True):
     """An application behind a proxy. What is not given is discovered."""
 
     name: Annotated[
-        Name,
+        BackendName,
         Meta(
             description="The `backend` label. A discovered backend of this name, or of the unit "
             "given below, is completed.",
@@ -126,6 +135,14 @@ class Backend(Base, frozen=True):
     ]
     unit: Annotated[
         Unit | None, Meta(description="Its systemd unit.", examples=["archive-api.service"])
+    ] = None
+    container: Annotated[
+        ContainerName | None,
+        Meta(
+            description="Its container: compose project and service, or a container's name.",
+            examples=["archive/api"],
+            extra={"instead_of": "unit"},
+        ),
     ] = None
     command: Annotated[
         tuple[str, ...],
@@ -236,6 +253,26 @@ class Discovery(Base, frozen=True):
     ] = True
 
 
+class Docker(Base, frozen=True):
+    """The Docker daemon whose containers are watched."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="`false` asks no daemon, also where its socket is found.",
+            examples=[False],
+        ),
+    ] = True
+    host: Annotated[
+        DockerHost | None,
+        Meta(
+            description="Its address, where it is neither in the environment (`DOCKER_HOST`) nor "
+            "Docker's usual socket; also that of a socket proxy.",
+            examples=["unix:///run/docker-proxy.sock"],
+        ),
+    ] = None
+
+
 class Config(Base, frozen=True):
     """The whole file."""
 
@@ -248,6 +285,7 @@ class Config(Base, frozen=True):
         ),
     ] = ""
     discovery: Annotated[Discovery, Meta(description="What is looked for.")] = Discovery()
+    docker: Annotated[Docker, Meta(description="Whose containers are watched.")] = Docker()
     probes: Annotated[Probes, Meta(description="How probes run.")] = Probes()
     backends: Annotated[
         tuple[Backend, ...],

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from badgateway.topology.container import Container
 from badgateway.topology.launch import Launch
 from badgateway.topology.routes import Route
 
@@ -31,10 +32,15 @@ class Backend:
 
     Attributes:
         name: the ``backend`` label.
-        manager: ``systemd`` or ``process``; empty when nothing of it was found on this host.
-        unit: its systemd unit, or an empty string.
+        manager: ``systemd``, ``docker`` or ``process``; empty when nothing of it was found on
+            this host.
+        unit: its systemd unit, or compose project and service (``shop/web``), or its container's
+            name, or an empty string.
         launch: what its command line runs, where that is known.
+        next_launch: what its next start would run, where that is another command line.
+        container: its container, if it runs in one.
         listens: addresses it listens at, as its command line or experience says.
+        aliases: further addresses by which a proxy may reach it, as in a container's network.
         paths: the proxies' routes to it.
         project: directory of its declarations.
         virtualenv: its virtualenv.
@@ -50,6 +56,9 @@ class Backend:
     project: str | None = None
     virtualenv: str | None = None
     extras: tuple[str, ...] = ()
+    next_launch: Launch | None = None
+    container: Container | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def server(self) -> str:
@@ -61,6 +70,10 @@ class Backend:
         """Every address a proxy uses for it, else those it listens at."""
         used = tuple(dict.fromkeys(path.route.upstream for path in self.paths))
         return used or self.listens
+
+    def listens_at(self, address: str) -> bool:
+        """Tell whether it can be reached at an address."""
+        return any(same_address(own, address) for own in (*self.listens, *self.aliases))
 
     @property
     def workers(self) -> int:
@@ -213,11 +226,7 @@ def join(
     for proxy, routes in proxies:
         for route in routes:
             owner = next(
-                (
-                    backend
-                    for backend in backends.values()
-                    if any(same_address(address, route.upstream) for address in backend.listens)
-                ),
+                (backend for backend in backends.values() if backend.listens_at(route.upstream)),
                 None,
             )
             if owner is None:

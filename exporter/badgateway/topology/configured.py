@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from badgateway import config as settings
@@ -16,6 +16,7 @@ def backends(
     wanted: Sequence[settings.Backend],
     found: Mapping[str, Backend],
     units_found: Container[str],
+    container: Callable[[str], Backend | None] = lambda _: None,
 ) -> dict[str, Backend]:
     """Return name → backend. Reads what a command line names, so it may block.
 
@@ -23,10 +24,15 @@ def backends(
         wanted: the backends configured.
         found: those found, by name.
         units_found: systemd's units.
+        container: returns what is known of a container, or compose project and service.
     """
     laid = dict(found)
     for given in wanted:
         base = next((b for b in laid.values() if given.unit and b.unit == given.unit), None)
+        if given.container:
+            inside = container(given.container)
+            base = next((b for b in laid.values() if inside and b.unit == inside.unit), inside)
+            base = base or Backend(given.name, "docker", given.container)
         base = base or laid.get(given.name) or Backend(given.name)
         laid.pop(base.name, None)
         if given.command:

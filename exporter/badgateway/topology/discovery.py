@@ -19,9 +19,11 @@ from dbus_fast.errors import DBusError
 from badgateway import config as settings
 from badgateway.blocking import Blocking, HungError
 from badgateway.sources import globs, log
+from badgateway.sources.docker import Docker
 from badgateway.sources.systemd_bus import Properties, SystemdBus
 from badgateway.topology import configured, memory, processes, units
 from badgateway.topology.backends import Backend, PathMap, join
+from badgateway.topology.container_discovery import ContainerBackends
 from badgateway.topology.proxies import Proxies
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
@@ -63,6 +65,7 @@ class Discovery:
         bus: SystemdBus,
         learnt: Mapping[str, Any],
         unit_seen: Callable[[str, str, Properties], None],
+        docker: Docker,
     ) -> None:
         """Begin.
 
@@ -72,7 +75,9 @@ class Discovery:
             learnt: what ``memory`` returned in an earlier life.
             unit_seen: called with a backend's name, its unit and the unit's properties as soon as
                 they were read, before any later change is told.
+            docker: the container daemon.
         """
+        self._containers = ContainerBackends(docker, learnt.get("containers", ()))
         self._config = config
         self._unit_seen = unit_seen
         self._bus = bus
@@ -128,6 +133,7 @@ class Discovery:
             },
             "admins": dict(self._admins),
             "backends": [memory.document(backend) for backend in self._remembered.values()],
+            "containers": self._containers.memory(),
         }
 
     async def look(self) -> Findings:
@@ -144,8 +150,15 @@ class Discovery:
             remembered = {b.name: b for b in self._remembered.values()}
             applications = remembered | applications
         try:
+            await self._containers.look(self._disk)
+            if self._config.discovery.enabled:
+                applications = applications | self._containers.applications(applications)
             applications = self._laid = await self._disk.call(
-                configured.backends, self._config.backends, applications, frozenset(self._units)
+                configured.backends,
+                self._config.backends,
+                applications,
+                frozenset(self._units),
+                self._containers.named,
             )
         except HungError as error:
             self._unread(error)
@@ -170,6 +183,8 @@ class Discovery:
                 self._admins[name] = found.admin
             routes.append((name, self._routes.get(name, ())))
             on_disk.append((name, found.on_disk or ()))
+        if self._config.discovery.enabled:
+            applications = applications | self._led_to(applications, (*routes, *on_disk))
         paths = join(applications.values(), routes)
         return Findings(
             self._without_forsaken(paths),
@@ -180,6 +195,25 @@ class Discovery:
             self._expanded,
             frozenset(_alike(answers.values()) - self._seen_logs),
         )
+
+    def _led_to(
+        self, known: Mapping[str, Backend], routes: Sequence[tuple[str, Sequence[Route]]]
+    ) -> dict[str, Backend]:
+        """The containers of other programs that a proxy leads to."""
+        upstreams = {route.upstream for _, given in routes for route in given}
+        owned = {b.unit for b in known.values() if b.manager == "docker"}
+        free = {
+            upstream
+            for upstream in upstreams
+            if not any(backend.listens_at(upstream) for backend in known.values())
+        }
+        return {
+            backend.name: backend
+            for backend in self._containers.others()
+            if backend.unit not in owned
+            and backend.name not in known
+            and any(backend.listens_at(upstream) for upstream in free)
+        }
 
     async def _expand(self, answers: Collection[ProxyFound]) -> None:
         """Find the log files that patterns stand for."""
@@ -230,12 +264,21 @@ class Discovery:
             for backend in paths.backends
             if backend.unit in self._gone and not backend.paths and backend.name not in configured
         }
+        gone = [
+            backend
+            for backend in paths.backends
+            if self._containers.is_gone(backend)
+            and not backend.paths
+            and backend.name not in configured
+        ]
+        self._containers.forsake(gone)
         for name, unit in forsaken.items():
             self._applications.pop(name, None)
             for kept in (self._remembered, self._listens):
                 kept.pop(unit, None)
             self._units.discard(unit)
-        return PathMap(tuple(b for b in paths.backends if b.name not in forsaken))
+        left_out = {*forsaken, *(backend.name for backend in gone)}
+        return PathMap(tuple(b for b in paths.backends if b.name not in left_out))
 
     async def _look_at_units(self) -> None:
         try:

@@ -1,0 +1,269 @@
+"""Containers: starts, ends and states of the watched units of Docker.
+
+Like ``Services``, but for containers. What happened is held for a moment, so that a later event
+and the container's own log can say why, and is then counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from badgateway import vocabulary
+from badgateway.collectors.container_happenings import (
+    Amended,
+    Happened,
+    Missed,
+    OutOfMemory,
+    Told,
+)
+from badgateway.collectors.container_ledger import Held, Ledger
+from badgateway.collectors.container_records import Records
+from badgateway.collectors.container_states import health_of, state_of, unit_state
+from badgateway.collectors.container_tracker import ContainerTracker
+from badgateway.collectors.service_tracker import Exited, ServiceState
+from badgateway.collectors.services import Happening, boot_id
+from badgateway.counters import Counters
+from badgateway.events import BootFailure, ServerEnd
+
+MANAGER: Final = "docker"
+SETTLE_SECONDS: Final = 0.5
+"""How long the events before a description may take to come."""
+
+
+class Containers:
+    """Counts what happens to containers and keeps it as evidence; a ``docker.Listener``."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        known: Mapping[str, Any] | None = None,
+        learnt: Mapping[str, Any] | None = None,
+        changed: Callable[[], None] = lambda: None,
+        boot: str = "",
+    ) -> None:
+        """Begin.
+
+        Args:
+            counters: where starts and ends are counted.
+            known: what ``positions`` said at the last checkpoint.
+            learnt: what ``memory`` said then.
+            changed: called when something may run elsewhere or otherwise than before.
+            boot: the host's boot; of now if not given.
+        """
+        self._counters, self._changed = counters, changed
+        self._records = Records(learnt or {})
+        self._tracker = ContainerTracker(boot or boot_id())
+        self._ledger = Ledger(self._tracker, known or {})
+        self._backends: dict[str, str] = {}
+        self._watched_at = float("-inf")
+        self._documents: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._fresh: deque[tuple[float, str]] = deque()
+        self._present: tuple[float, frozenset[str]] | None = None
+        self._is_listed = False
+        self.out_of_memory: Callable[[str, float], None] = lambda backend, at: None
+        """Called with a backend and the time when the kernel killed a process of its container."""
+        self._first = not self._tracker.newest and not self._tracker.lives
+
+    # -- as a listener
+
+    @property
+    def newest(self) -> int:
+        """Time of the newest event taken, nanoseconds since the epoch; 0 for none."""
+        return self._tracker.newest
+
+    @property
+    def begun(self) -> float:
+        """When a daemon was first listened to, also in an earlier life; seconds, 0 for never."""
+        return self._ledger.begun
+
+    def connected(self, another: bool, at: int) -> None:
+        """Note a new connection to the daemon; see ``docker.Listener``."""
+        self._documents.clear()
+        self._fresh.clear()
+        self._present, self._is_listed = None, False
+        self._ledger.begin(at / 1e9)
+        if another:
+            self._tracker.daemon_returned(at)
+
+    def event(self, event: Mapping[str, Any], counted: bool) -> None:
+        """Take an event."""
+        told = self._tracker.event(event)
+        identifier = str((event.get("Actor") or {}).get("ID", ""))
+        for amended in [one for one in told if isinstance(one, Amended)]:
+            self._ledger.amend(amended)
+        told = [one for one in told if not isinstance(one, Amended)]
+        self._ledger.hold(identifier, told, counted)
+
+    def described(self, document: Mapping[str, Any]) -> None:
+        """Take a container's description; what no event told follows from it a little later."""
+        identifier, now = str(document.get("Id", "")), time.monotonic()
+        self._documents[identifier] = (now, document)
+        self._fresh.append((now, identifier))
+
+    def vanished(self, identifier: str) -> None:
+        """Note that a container is there no more; its end is told by its events."""
+        self._documents.pop(identifier, None)
+
+    def listed(self, identifiers: frozenset[str]) -> None:
+        """Take the ids of all containers there are."""
+        self._present, self._is_listed = (time.monotonic(), identifiers), True
+        for gone in self._documents.keys() - identifiers:
+            del self._documents[gone]
+
+    def leaving(self) -> None:
+        """Note that the daemon is going down: what was stopped a moment ago was so by it."""
+        self._ledger.amend_ordered("daemon_restart")
+
+    def changed(self) -> None:
+        """Note that something may run elsewhere or otherwise."""
+        self._changed()
+
+    # -- as a collector
+
+    def watch(self, units: Mapping[str, str]) -> None:
+        """Count for exactly these units from now on.
+
+        Args:
+            units: unit → name of the backend it runs.
+        """
+        self._backends = dict(units)
+        self._watched_at = time.monotonic()
+        self._declare()
+
+    def _declare(self) -> None:
+        """Let series exist once it is known from where on they count."""
+        for unit, backend in self._backends.items() if not self._first else ():
+            for reason in vocabulary.SERVICE_REASONS:
+                labels = (backend, MANAGER, unit, reason)
+                self._counters.declare("service_restarts_total", labels)
+                self._counters.declare("service_exits_total", labels)
+
+    def explain(self, name: str, event: BootFailure | ServerEnd) -> None:
+        """Take what a unit's own log says of an end."""
+        record = self._records.of(name)
+        if isinstance(event, BootFailure):
+            record.boot_failures.append(event)
+        else:
+            record.server_ends.append(event)
+
+    def tick(self) -> bool:
+        """Count what was held long enough; tell whether there was any."""
+        now, first = time.monotonic(), self._first
+        self._settle(now)
+        if first and not self._first:
+            self._declare()
+        counted = False
+        for held in self._ledger.due(self._is_sorted):
+            for one in held.told:
+                self._take(one, held.counted)
+            counted = True
+        if counted:
+            self._counters.touch()
+        return counted
+
+    def positions(self) -> dict[str, Any]:
+        """What a checkpoint must hold: up to where each container's life has been counted."""
+        return self._ledger.saved
+
+    def memory(self) -> dict[str, Any]:
+        """What is worth remembering over a restart of the exporter: each unit's last events."""
+        return self._records.memory()
+
+    def states(self) -> dict[str, ServiceState]:
+        """Unit → its state now: that of the best of its replicas."""
+        found = {
+            unit: unit_state([self._with_reason(document) for document in documents])
+            for unit, documents in self._by_unit().items()
+        }
+        absent = self._backends.keys() - found.keys() if self._is_listed else ()
+        return found | {unit: ServiceState(active="not_found") for unit in absent}
+
+    def health(self) -> dict[str, str]:
+        """Unit → ``healthy``, ``unhealthy`` or ``starting``; units without a check are missing."""
+        found = {unit: health_of(documents) for unit, documents in self._by_unit().items()}
+        return {unit: health for unit, health in found.items() if health}
+
+    def main_pids(self) -> dict[str, int]:
+        """Unit → the first process of the container its state is of, of the units that run."""
+        return {unit: s.main_pid for unit, s in self.states().items() if s.main_pid}
+
+    def happenings(self, name: str) -> tuple[Happening, ...]:
+        """A unit's last starts and ends, oldest first."""
+        return tuple(self._records.of(name).happenings)
+
+    def last_exits(self) -> dict[str, tuple[float, str]]:
+        """Unit → when it last ended, and why."""
+        return {
+            n: record.last_exit for n, record in self._records.units.items() if record.last_exit
+        }
+
+    def oom_times(self, name: str) -> tuple[float, ...]:
+        """When the kernel killed a process of a unit for lack of memory, oldest first.
+
+        The container may live on: then a worker of it was killed.
+        """
+        return tuple(self._records.of(name).out_of_memory)
+
+    def down_since(self) -> float | None:
+        """Return the earliest start of a watched unit that is down: its last words explain it."""
+        begun = [
+            state.started - 5
+            for unit, state in self.states().items()
+            if unit in self._backends and state.down and state.started
+        ]
+        return min(begun) if begun else None
+
+    # -- within
+
+    def _settle(self, now: float) -> None:
+        """Compare descriptions with what events told, once those had the time to come."""
+        while self._fresh and self._fresh[0][0] + SETTLE_SECONDS <= now:
+            at, identifier = self._fresh.popleft()
+            known = self._documents.get(identifier)
+            if known is not None and known[0] == at:  # else a later one follows
+                self._ledger.hold(identifier, self._tracker.look(known[1]), not self._first)
+        if self._present is not None and self._present[0] + SETTLE_SECONDS <= now:
+            present, self._present = self._present[1], None
+            told = self._tracker.look_for_absent(present)
+            self._ledger.hold_the_gone()
+            if told:
+                self._ledger.hold("", told, not self._first)
+            self._first = False
+
+    def _is_sorted(self, held: Held) -> bool:
+        """Whether it is known whose a container is: that is found out at the next look."""
+        named = {one.unit for one in held.told if not isinstance(one, Amended)}
+        return named <= self._backends.keys() or held.arrived <= self._watched_at
+
+    def _take(self, one: Told, counted: bool) -> None:
+        if isinstance(one, Amended):
+            return
+        backend, record = self._backends.get(one.unit), self._records.of(one.unit)
+        if isinstance(one, OutOfMemory):
+            record.out_of_memory.append(one.at)
+            if backend is not None:
+                self.out_of_memory(backend, one.at)
+        elif isinstance(one, Missed):
+            if counted and backend is not None:
+                self._counters.add("source_gaps_total", (MANAGER,))
+        elif isinstance(one, Happened):
+            reason = record.take(one.event)
+            ended = isinstance(one.event, Exited)
+            metric = "service_exits_total" if ended else "service_restarts_total"
+            if counted and backend is not None:
+                self._counters.add(metric, (backend, MANAGER, one.unit, reason))
+
+    def _with_reason(self, document: Mapping[str, Any]) -> ServiceState:
+        life = self._tracker.lives.get(str(document.get("Id", "")))
+        return state_of(document, life.reason if life is not None else "")
+
+    def _by_unit(self) -> dict[str, list[Mapping[str, Any]]]:
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for identifier, (_, document) in self._documents.items():
+            life = self._tracker.lives.get(identifier)
+            if life is not None:
+                found.setdefault(life.unit, []).append(document)
+        return found

@@ -1,0 +1,274 @@
+"""The Docker daemon: every container, and every event of their lives.
+
+The daemon remembers 256 events, health checks among them, and a new daemon process remembers none.
+On each connection what it remembers since the last counted event is taken first, then all
+containers are described: what no event told shows there. Blocking calls run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final, Protocol
+
+from badgateway.blocking import Blocking, HungError
+from badgateway.sources import EVIDENCE_SECONDS, Status, docker_client, log
+from badgateway.sources.container_place import Place, find
+from badgateway.sources.docker_client import (
+    NEEDED,
+    AbsentError,
+    DockerError,
+    NoContainerError,
+    RefusedError,
+    configured_host,
+)
+from badgateway.sources.docker_events import RING, Event, EventStream, remembered
+
+_PATIENCE_SECONDS: Final = 20.0
+_FIRST_RETRY: Final = 0.5
+_LAST_RETRY: Final = 5.0
+LOOK_SECONDS: Final = 15.0
+"""How often all containers are described anew while events tell of changes."""
+POLL_SECONDS: Final = 2.0
+"""And while no events may be read."""
+_SECOND: Final = 10**9
+_RING_NEARLY: Final = RING - 32
+
+Document = dict[str, Any]
+
+
+class Listener(Protocol):
+    """What is told of the daemon; called in the loop."""
+
+    @property
+    def newest(self) -> int:
+        """Time of the newest event taken, also in an earlier life; 0 for none."""
+
+    @property
+    def begun(self) -> float:
+        """When a daemon was first listened to, also in an earlier life; seconds, 0 for never."""
+
+    def connected(self, another: bool, at: int) -> None:
+        """A connection was made; ``another`` daemon process than before answers."""
+
+    def event(self, event: Event, counted: bool) -> None:
+        """An event came; ``counted`` False makes it evidence only."""
+
+    def described(self, document: Document) -> None:
+        """A container was described."""
+
+    def vanished(self, identifier: str) -> None:
+        """A container is there no more."""
+
+    def listed(self, identifiers: frozenset[str]) -> None:
+        """Those are all containers there are."""
+
+    def leaving(self) -> None:
+        """The daemon takes no new connections: it is going down, and its containers with it."""
+
+    def changed(self) -> None:
+        """What runs where may have changed."""
+
+
+class Docker:
+    """A connection to a daemon that comes back by itself."""
+
+    NAME = "docker"
+
+    def __init__(self, enabled: bool, host: str | None, listener: Listener) -> None:
+        """Begin.
+
+        Args:
+            enabled: False never connects.
+            host: the daemon's address; None to look for it.
+            listener: is told.
+        """
+        self.status = Status()
+        self.documents: dict[str, Document] = {}
+        """Container's id → its last description."""
+        self.version = ""
+        self._listener = listener
+        self._enabled, self._host = enabled, host
+        self._calls = Blocking("asking Docker", _PATIENCE_SECONDS)
+        self._opening = Blocking("opening Docker's events", _PATIENCE_SECONDS)
+        self._client: Any = None
+        self._stream: EventStream | None = None
+        self._refused = False
+        self._reconfigured = asyncio.Event()
+        self._begun = time.time_ns()
+        self.expected = False
+        """Whether there must be a daemon: one was there before, or the configuration names it."""
+
+    @property
+    def host(self) -> str:
+        """Where the daemon is looked for; empty for nowhere."""
+        return configured_host(self._host) if self._enabled else ""
+
+    @property
+    def watching(self) -> float:
+        """Since when containers are watched, seconds since the epoch."""
+        return self._listener.begun or time.time()
+
+    def find(self, unit: str, number: str) -> Place | None:
+        """Return the container that takes a place of a unit now; may be called from any thread."""
+        return find(list(self.documents.values()), unit, number)
+
+    def reconfigure(self, enabled: bool, host: str | None) -> None:
+        """Use another daemon from now on, if it is another."""
+        if (enabled, host) != (self._enabled, self._host):
+            self._enabled, self._host = enabled, host
+            self._reconfigured.set()
+            if self._stream is not None:
+                self._stream.close()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        pause = _FIRST_RETRY
+        while True:
+            host = self.host
+            self._reconfigured.clear()
+            if not host:
+                self._absent()
+                pause = _LAST_RETRY
+            else:
+                begun = time.monotonic()
+                try:
+                    await self._stay(host)
+                except (DockerError, HungError, OSError) as error:
+                    if self.status.lost(str(error) or type(error).__name__):
+                        log.warning("docker: %s", self.status.problem)
+                finally:
+                    self._disconnect()
+                lived = time.monotonic() - begun > 2 * _LAST_RETRY
+                pause = _FIRST_RETRY if lived else min(_LAST_RETRY, 2 * pause)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._reconfigured.wait()
+            except TimeoutError:
+                pass
+
+    def _absent(self) -> None:
+        self.documents.clear()
+        if not self._enabled:
+            self.status.up, self.status.problem = None, ""
+        elif self.expected and self.status.lost(
+            f"no socket at {docker_client.SOCKET}: Docker does not run, or it is not mounted"
+        ):
+            log.warning("docker: %s", self.status.problem)
+
+    async def _stay(self, host: str) -> None:
+        """Connect, take what happened meanwhile, and follow until the connection breaks."""
+        self._client = await self._calls.call(docker_client.connect, host)
+        self.version = str(self._client.api_version)
+        self._refused = False
+        await self._catch_up()
+        events = await self._open(host)
+        await self._look()
+        self._well()
+        self.expected = True
+        self._listener.changed()
+        looked = time.monotonic()
+        while not self._reconfigured.is_set():
+            if events is None:
+                await asyncio.sleep(POLL_SECONDS)
+                await self._look()
+                self._well()
+                continue
+            event = await events.next(LOOK_SECONDS)
+            if event is not None:
+                self.status.last_event = int(event.get("timeNano") or 0) / 1e9
+                self._listener.event(event, counted=True)
+                await self._follow(event)
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                await self._look()
+                looked = time.monotonic()
+
+    async def _catch_up(self) -> None:
+        """Take the events that the daemon remembers and that are not taken yet."""
+        known = self._listener.newest
+        try:
+            ring = await self._calls.call(remembered, self._client)
+        except RefusedError:
+            self._refused = True
+            self._listener.connected(another=False, at=time.time_ns())
+            return
+        times = [int(event.get("timeNano") or 0) for event in ring]
+        # the daemon that told it would still remember it, if not too much came after it
+        another = bool(known) and known not in times and len(ring) < _RING_NEARLY
+        at = time.time_ns()
+        self._listener.connected(another, at)
+        begin = known - _SECOND if known else at - int(EVIDENCE_SECONDS) * _SECOND
+        for event, when in zip(ring, times, strict=True):
+            if when > begin and event.get("Type") == "container":
+                self._listener.event(event, counted=bool(known))
+        self._begun = max(times, default=at)
+
+    async def _open(self, host: str) -> EventStream | None:
+        if self._refused:
+            return None
+        own = await self._calls.call(docker_client.connect, host)
+        # what is told twice is taken once; events of one moment need not come in order
+        stream = await self._opening.call(EventStream, own, max(0, self._begun - _SECOND))
+        stream.start()
+        self._stream = stream
+        return stream
+
+    async def _look(self) -> None:
+        """Describe all containers."""
+        client = self._client
+        found = await self._calls.call(docker_client.identifiers, client)
+        for identifier in found:
+            await self._describe(identifier)
+        for gone in self.documents.keys() - set(found):
+            del self.documents[gone]
+        self._listener.listed(frozenset(found))
+
+    async def _describe(self, identifier: str) -> None:
+        try:
+            document = await self._calls.call(docker_client.inspect, self._client, identifier)
+        except NoContainerError:
+            self._vanished(identifier)
+            return
+        self.documents[identifier] = document
+        self._listener.described(document)
+
+    def _vanished(self, identifier: str) -> None:
+        self.documents.pop(identifier, None)
+        self._listener.vanished(identifier)
+
+    async def _follow(self, event: Event) -> None:
+        """Describe anew what an event is about."""
+        action = str(event.get("Action", "")).partition(":")[0]
+        identifier = str((event.get("Actor") or {}).get("ID", ""))
+        if action in ("kill", "oom", "stop", "restart", "create"):
+            return
+        if action == "destroy":
+            self._vanished(identifier)
+        else:
+            try:
+                await self._describe(identifier)
+            except AbsentError:
+                # its events may go on for a while: they tell how everything ends
+                self._listener.leaving()
+            except (DockerError, HungError) as error:
+                log.debug("docker: %s", error)
+        self._listener.changed()
+
+    def _well(self) -> None:
+        before = self.status.problem
+        self.status.ok()
+        if self._refused:
+            self.status.problem = (
+                f"no events: the socket proxy refuses /events; containers are looked at every "
+                f"{POLL_SECONDS:.0f} s, and what happens between is not seen. Allow {NEEDED}"
+            )
+            if self.status.problem != before:
+                log.warning("docker: %s", self.status.problem)
+
+    def _disconnect(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
