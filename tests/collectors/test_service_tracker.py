@@ -103,6 +103,91 @@ def test_reset_failed_while_it_runs_is_no_start() -> None:
     assert tracker.change({"NRestarts": 0}) == []
 
 
+def test_reset_failed_while_it_waits_to_be_started_again_is_no_order() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look(running("aa", restarts=4))
+    tracker.change({"SubState": "auto-restart", "ActiveState": "activating", "NRestarts": 0})
+    (start,) = tracker.change(running("bb", restarts=1))
+    assert isinstance(start, Started)
+    assert start.automatic
+
+
+def test_an_order_while_it_waits_to_be_started_again_is_one() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look(running("aa", restarts=4))
+    tracker.change({"SubState": "auto-restart", "ActiveState": "activating"})
+    (start,) = tracker.change(running("bb", restarts=0))
+    assert isinstance(start, Started)
+    assert start.reason == "manual"
+
+
+def test_reset_failed_between_a_restart_that_is_due_and_its_start_is_no_order() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look(running("aa", restarts=4))
+    tracker.change({"SubState": "auto-restart", "ActiveState": "activating"})
+    tracker.change({"SubState": "dead", "ActiveState": "inactive", "NRestarts": 5})
+    tracker.change({"NRestarts": 0})
+    (start,) = tracker.change(running("bb", restarts=0))
+    assert isinstance(start, Started)
+    assert start.automatic
+    (start,) = tracker.change(running("cc", restarts=0))
+    assert isinstance(start, Started)
+    assert start.reason == "manual"
+
+
+@pytest.mark.parametrize(("result", "at"), [("Condition", 7), ("Assert", 9)])
+def test_a_check_that_fails_is_a_refused_start(result: str, at: int) -> None:
+    stamps = {"ConditionTimestamp": 7, "AssertTimestamp": at, "InvocationID": b""}
+    kept = {"ConditionResult": True, "AssertResult": True, f"{result}Result": False}
+    if result == "Condition":
+        stamps["AssertTimestamp"] = 0
+    tracker = ServiceTracker("boot", Known(boot="boot"))
+    (refused,) = tracker.change({**stamps, **kept})
+    assert isinstance(refused, Exited)
+    assert refused.reason == "condition"
+    assert tracker.change({**stamps, **kept}) == []
+    # and what was counted before the exporter was started anew is not counted again
+    after = ServiceTracker("boot", tracker.known)
+    assert after.look({**stamps, **kept}) == []
+
+
+def test_a_start_that_a_dependency_kept_from_happening_is_refused() -> None:
+    tracker = ServiceTracker("boot", Known(boot="boot"))
+    tracker.change({"ActiveState": "inactive", "SubState": "dead"})
+    assert tracker.job("", 1.0) == []
+    (refused,) = tracker.job("dependency", 2.0)
+    assert isinstance(refused, Exited)
+    assert (refused.reason, refused.at) == ("dependency", 2.0)
+
+
+def test_a_start_that_is_refused_for_the_limit_is_told_by_its_job_alone() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look({**running("aa"), "ActiveState": "failed", "SubState": "failed"})
+    tracker.job("", 1.0)
+    (refused,) = tracker.job("failed", 2.0)
+    assert isinstance(refused, Exited)
+    assert refused.reason == "start_limit"
+    # a job that fails otherwise: its end was told
+    tracker.job("", 3.0)
+    ended = {"Result": "exit-code", "ExecMainExitTimestamp": 1_000_000_100_000_000}
+    assert len(tracker.change(ended)) == 1
+    assert tracker.job("failed", 4.0) == []
+
+
+def test_a_process_killed_for_lack_of_memory_ends_a_unit_as_oom() -> None:
+    tracker = ServiceTracker("boot")
+    tracker.look(running("aa"))
+    ended = {
+        "SubState": "stop-sigterm", "ActiveState": "deactivating", "Result": "oom-kill",
+        "MainPID": 0, "ExecMainStatus": 0, "ExecMainExitTimestamp": 1_000_000_100_000_000,
+    }  # fmt: skip
+    # the server ended politely, as systemd asked it to
+    assert tracker.change({"SubState": "stop-sigterm", "Result": "oom-kill"}) == []
+    (exit_,) = tracker.change(ended)
+    assert isinstance(exit_, Exited)
+    assert exit_.reason == "oom"
+
+
 def test_an_end_is_told_once_though_signals_repeat() -> None:
     tracker = ServiceTracker("boot")
     tracker.look(running("aa"))

@@ -12,16 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+_LIMIT_HIT: Final = "start-limit-hit"
 _RESULTS: Final = {
     "signal": "signal",
     "core-dump": "core_dump",
     "oom-kill": "oom",
     "watchdog": "watchdog",
     "resources": "resources",
-    "start-limit-hit": "start_limit",
+    _LIMIT_HIT: "start_limit",
     "exec-condition": "condition",
 }
 _UNTOLD: Final = ("LoadState", "TriggeredBy")
+_CHECKS: Final = ("Condition", "Assert")
 _EXEC_FAILED: Final = range(200, 244)
 """Exit statuses by which systemd says that it could not execute (systemd.exec(5))."""
 
@@ -82,6 +84,7 @@ class Known:
     restarts: int = 0
     exited: int = 0
     boot: str = ""
+    checked: int = 0
 
 
 class ServiceTracker:
@@ -96,6 +99,11 @@ class ServiceTracker:
         self._stopping = False
         self._waiting = False
         self._timed_out_in = ""
+        self._result = ""
+        self._ends = 0
+        self._restarts = known.restarts if known else 0
+        self._scheduled = False
+        self._at_job: tuple[str, int] | None = None
         self._last_reason = "unknown"
 
     @property
@@ -136,6 +144,32 @@ class ServiceTracker:
         """Take properties whose changes are not told by signals; nothing follows from them."""
         self._properties.update({name: properties[name] for name in _UNTOLD if name in properties})
 
+    def job(self, result: str, now: float) -> list[Started | Exited]:
+        """Take a job of the unit; ``result`` is empty for a new one.
+
+        A start that is refused for its dependencies or its limit leaves the unit as it was.
+        """
+        known, before = self.known, self._at_job
+        if known is None:
+            return []
+        if not result:
+            self._at_job = (known.invocation, self._ends)
+            return []
+        self._at_job = None
+        if result == "dependency":
+            return [Exited(now, "dependency", 0, known.invocation)]
+        state = self.state
+        if (
+            result != "failed"
+            or state.active != "failed"
+            or before is None
+            or (before[1] != self._ends)
+        ):
+            return []  # or its end was told
+        limit = before[0] == known.invocation
+        self._last_reason = "start_limit" if limit else self._exit_reason(state)
+        return [Exited(now, self._last_reason, 0, known.invocation)]
+
     def change(self, properties: Mapping[str, Any]) -> list[Started | Exited]:
         """Take the properties that one signal carried."""
         self._properties.update(properties)
@@ -146,7 +180,10 @@ class ServiceTracker:
     def _compare(self, missed: bool) -> list[Started | Exited]:
         state, known = self.state, self.known
         if known is None:
-            self.known = Known(state.invocation, state.restarts, self._exit_stamp, self._boot)
+            self.known = Known(
+                state.invocation, state.restarts, self._exit_stamp, self._boot, self._check_stamp
+            )
+            self._restarts = state.restarts
             if self._exit_stamp and state.down:
                 self._last_reason = self._exit_reason(state)
             return []
@@ -155,12 +192,13 @@ class ServiceTracker:
         elif not self._timed_out_in:
             self._timed_out_in = self._sub or "running"
         ended = bool(known.exited)
-        exits = self._exits(state, missed)
+        exits = [*self._exits(state, missed), *self._refusals(missed)]
         starts = self._starts(state, missed)
         if missed:
             # every start in the absence was preceded by an end that nobody told of
             unseen = [start for start in starts if start.reason != "host_boot"][ended:]
             exits = [Exited(start.at, start.reason, 0, "", missed=True) for start in unseen] + exits
+        self._ends += len(exits)
         self._stopping = state.sub.startswith("stop") and bool(state.main_pid or self._stopping)
         self._waiting = state.sub == "auto-restart" or (self._waiting and state.sub == "dead")
         return [*exits, *starts]
@@ -168,6 +206,7 @@ class ServiceTracker:
     def _exits(self, state: ServiceState, missed: bool) -> list[Exited]:
         known = self.known
         assert known is not None
+        before, self._result = self._result, state.result
         stamp = self._exit_stamp
         if stamp and stamp != known.exited:
             known.exited = stamp
@@ -177,18 +216,35 @@ class ServiceTracker:
             ]
         if missed or state.active != "failed":
             return []
-        if self._waiting:
+        if self._waiting or (state.result == _LIMIT_HIT and before != _LIMIT_HIT):
             self._last_reason = "start_limit"
         elif self._sub in ("failed", "") or state.exited:
             return []
         else:  # never came to run: the environment file is missing, for instance
-            self._last_reason = _RESULTS.get(state.result, "unknown")
+            self._last_reason = self._exit_reason(state)
         return [Exited(state.changed, self._last_reason, 0, state.invocation)]
+
+    def _refusals(self, missed: bool) -> list[Exited]:
+        """A start that a condition or an assertion of the unit did not let happen."""
+        known, get = self.known, self._properties.get
+        assert known is not None
+        stamp = self._check_stamp
+        if stamp <= known.checked:
+            return []
+        known.checked = stamp
+        refused = any(
+            int(get(f"{kind}Timestamp", 0)) == stamp and get(f"{kind}Result") is False
+            for kind in _CHECKS
+        )
+        return [Exited(_seconds(stamp), "condition", 0, "", missed)] if refused else []
 
     def _starts(self, state: ServiceState, missed: bool) -> list[Started]:
         known = self.known
         assert known is not None
         if not state.invocation or state.invocation == known.invocation:
+            # it counts a restart once that is due, which is before the start itself
+            self._scheduled = self._scheduled or (not missed and state.restarts > self._restarts)
+            self._restarts = state.restarts
             return []
         first = not known.invocation
         happened: list[Started] = []
@@ -198,14 +254,21 @@ class ServiceTracker:
             happened += [Started(at, self._last_reason, True, missed)] * state.restarts
         elif not first:
             automatic = state.restarts - known.restarts
+            if automatic <= 0 and (self._scheduled or (self._waiting and state.restarts)):
+                automatic = 1  # reset-failed has set systemd's counter back meanwhile
             if automatic <= 0:
                 happened.append(Started(at, "manual", False, missed))
                 automatic = state.restarts
             happened += [Started(at, self._last_reason, True, missed)] * automatic
         known.invocation, known.restarts, known.boot = state.invocation, state.restarts, self._boot
+        self._restarts, self._scheduled = state.restarts, False
         if not state.exited:
             known.exited = 0
         return happened
+
+    @property
+    def _check_stamp(self) -> int:
+        return max(int(self._properties.get(f"{kind}Timestamp", 0)) for kind in _CHECKS)
 
     @property
     def _exit_stamp(self) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from badgateway import vocabulary
+from badgateway.collectors.propagation import Propagation, bonds
 from badgateway.collectors.service_tracker import (
     Exited,
     Known,
@@ -24,7 +25,7 @@ from badgateway.collectors.service_tracker import (
     Started,
 )
 from badgateway.counters import Counters
-from badgateway.events import BootFailure, ServerEnd
+from badgateway.events import BootFailure, KilledOnOrder, ServerEnd, Starved
 from badgateway.sources.systemd_bus import SystemdBus
 from badgateway.topology.backends import Backend
 
@@ -33,6 +34,14 @@ MISSED_HOLD_SECONDS: Final = 3.0
 """For ends of a time when nobody looked: their log is only being read."""
 _JOIN_SECONDS: Final = 10.0
 _KEPT: Final = 100
+_KILLED_AS: Final = frozenset(
+    ("signal", "core_dump", "exit_code", "clean_exit", "stop_timeout", "unknown")
+)
+_ORDERED: Final = ("manual", "propagated", "killed")
+_KILL_SECONDS: Final = 95.0
+"""How long a service may take to end after a signal that somebody had sent to it."""
+_STARVED_SECONDS: Final = 5.0
+_CLOCK_SECONDS: Final = 0.5
 _REMEMBERED: Final = 20
 
 
@@ -56,6 +65,8 @@ class _Unit:
     happenings: deque[Happening]
     last_exit: tuple[float, str] | None = None
     saved: dict[str, Any] | None = None
+    kills: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    starved: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     live: bool = False
 
 
@@ -74,6 +85,7 @@ class Services:
         self._learnt = dict(learnt or {})
         self._units: dict[str, _Unit] = {}
         self._boot = boot_id()
+        self._propagation = Propagation()
 
     def watch(self, backend: str, name: str, properties: Mapping[str, Any]) -> None:
         """Follow a unit.
@@ -112,9 +124,29 @@ class Services:
 
     def change(self, name: str, properties: Mapping[str, Any]) -> None:
         """Take changed properties of a unit."""
+        self._propagation.change(name, properties, time.time())
         unit = self._units.get(name)
         if unit is not None and unit.live:
             self._hold(unit, unit.tracker.change(properties))
+
+    def bonds(self) -> frozenset[str]:
+        """Return the units whose stop or restart a followed one follows."""
+        found = (bonds(unit.tracker.properties) for unit in self._units.values())
+        return frozenset().union(*found)
+
+    def job(self, name: str, result: str) -> None:
+        """Take a job of any unit: new with an empty result, else over."""
+        unit, now = self._units.get(name), time.time()
+        if not result:
+            self._propagation.job(name, now, followed=unit is not None)
+        if unit is not None and unit.live:
+            self._hold(unit, unit.tracker.job(result, now))
+
+    def told(self, name: str, event: KilledOnOrder | Starved) -> None:
+        """Take what systemd's own log says of a unit and its properties do not."""
+        unit = self._units.get(name)
+        if unit is not None:
+            (unit.kills if isinstance(event, KilledOnOrder) else unit.starved).append(event.at)
 
     def explain(self, name: str | None, event: BootFailure | ServerEnd) -> None:
         """Take what the unit's own log says of an end."""
@@ -194,15 +226,22 @@ class Services:
             # systemd's own counter was set back: there may have been more
             self._counters.add("source_gaps_total", (SystemdBus.NAME,))
         reason = event.reason
+        if reason == "manual" and self._propagation.led(
+            name, bonds(unit.tracker.properties), event.at
+        ):
+            reason = "propagated"
+        automatic = isinstance(event, Started) and event.automatic
+        if reason == "manual" and isinstance(event, Started) and _woken(unit):
+            reason, automatic = unit.last_exit[1] if unit.last_exit else reason, True
         if isinstance(event, Exited):
-            reason = self._refined(unit, event)
+            reason = self._refined(unit, event, reason)
             unit.last_exit = (event.at, reason)
             unit.happenings.append(Happening(event.at, "exit", reason))
             self._counters.add("service_exits_total", (unit.backend, "systemd", name, reason))
             return
-        if event.automatic and unit.last_exit is not None and reason != "start_limit":
+        if automatic and unit.last_exit is not None and reason != "start_limit":
             reason = unit.last_exit[1]
-        unit.happenings.append(Happening(event.at, "start", reason, event.automatic))
+        unit.happenings.append(Happening(event.at, "start", reason, automatic))
         self._counters.add("service_restarts_total", (unit.backend, "systemd", name, reason))
 
     def _recall(self, name: str, unit: _Unit) -> None:
@@ -216,10 +255,17 @@ class Services:
         if ends:
             unit.last_exit = (ends[-1].at, ends[-1].reason)
 
-    def _refined(self, unit: _Unit, event: Exited) -> str:
+    def _refined(self, unit: _Unit, event: Exited, reason: str) -> str:
         """Why a unit ended, its log asked too."""
-        if event.reason != "exit_code" and not (event.missed and event.reason == "unknown"):
-            return event.reason
+        if reason in _KILLED_AS and any(
+            -_CLOCK_SECONDS <= event.at - kill <= _KILL_SECONDS for kill in unit.kills
+        ):
+            unit.kills.clear()
+            return "killed"
+        if reason == "signal" and any(abs(event.at - at) < _STARVED_SECONDS for at in unit.starved):
+            return "oom"  # with OOMPolicy=continue it is not the unit's result
+        if reason != "exit_code" and not (event.missed and reason == "unknown"):
+            return reason
         for failure in reversed(unit.boot_failures):
             if event.invocation and failure.invocation:
                 same = failure.invocation == event.invocation
@@ -230,7 +276,13 @@ class Services:
         for end in reversed(unit.server_ends):
             if abs(event.at - end.at) <= _JOIN_SECONDS and end.reason == "usage":
                 return "usage"
-        return event.reason
+        return reason
+
+
+def _woken(unit: _Unit) -> bool:
+    """Whether a start that systemd did not plan is a socket's: nobody had stopped the unit."""
+    ended = unit.last_exit[1] if unit.last_exit else "manual"
+    return unit.tracker.state.triggered_by_socket and ended not in _ORDERED
 
 
 def boot_id() -> str:

@@ -8,7 +8,7 @@ here. Each change carries all properties that changed, so nothing is asked for a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +40,20 @@ class UnitChange:
     properties: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class UnitJob:
+    """A job of a unit began, or was over.
+
+    Attributes:
+        unit: its name.
+        result: empty when it began; else systemd's word (``done``, ``failed``, ``dependency``,
+            ``assert``, ``canceled``, ``timeout``, ``skipped``).
+    """
+
+    unit: str
+    result: str = ""
+
+
 class SystemdBus:
     """A connection to systemd that comes back by itself.
 
@@ -47,6 +61,7 @@ class SystemdBus:
         changed: called in the loop for every change of a watched unit.
         connected: awaited after each (re)connection, to look at everything anew.
         reloaded: called when systemd has read its unit files again.
+        job: called for every job of any unit.
     """
 
     NAME = "systemd"
@@ -56,11 +71,14 @@ class SystemdBus:
         changed: Callable[[UnitChange], None],
         connected: Callable[[], Awaitable[None]],
         reloaded: Callable[[], None],
+        job: Callable[[UnitJob], None],
     ) -> None:
         self.status = Status()
+        self._job = job
         self._changed, self._connected, self._reloaded = changed, connected, reloaded
         self._bus: MessageBus | None = None
         self._paths: dict[str, str] = {}
+        self._others: dict[str, str] = {}
         self._changes: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -113,6 +131,10 @@ class SystemdBus:
         self._paths.pop(unit_path(unit), None)
         self._changes.pop(unit, None)
 
+    def also(self, units: Iterable[str]) -> None:
+        """Have changes of exactly these units told too, which are not watched themselves."""
+        self._others = {unit_path(unit): unit for unit in units}
+
     async def _stay(self) -> None:
         bus = self._bus = MessageBus(bus_type=BusType.SYSTEM)
         async with asyncio.timeout(_CALL_SECONDS):
@@ -121,7 +143,10 @@ class SystemdBus:
         for rule in (
             f"type='signal',sender='{_DESTINATION}',interface='{_PROPERTIES}',"
             f"member='PropertiesChanged',path_namespace='{_MANAGER_PATH}/unit'",
-            f"type='signal',sender='{_DESTINATION}',interface='{_MANAGER}',member='Reloading'",
+            *(
+                f"type='signal',sender='{_DESTINATION}',interface='{_MANAGER}',member='{member}'"
+                for member in ("Reloading", "JobNew", "JobRemoved")
+            ),
         ):
             await self._call(
                 "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s", [rule],
@@ -167,10 +192,15 @@ class SystemdBus:
         if message.message_type is not MessageType.SIGNAL:
             return
         if message.member == "PropertiesChanged":
-            unit = self._paths.get(str(message.path))
+            path = str(message.path)
+            unit = self._paths.get(path) or self._others.get(path)
             if unit is not None and message.body[0] in (_UNIT, _SERVICE):
                 self._changes[unit] = self._changes.get(unit, 0) + 1
                 self._changed(UnitChange(unit, _plain(message.body[1])))
+        elif message.member == "JobNew" and len(message.body) > 2:
+            self._job(UnitJob(str(message.body[2])))
+        elif message.member == "JobRemoved" and len(message.body) > 3:
+            self._job(UnitJob(str(message.body[2]), str(message.body[3])))
         elif message.member == "Reloading" and message.body and not message.body[0]:
             self._reloaded()
 
