@@ -217,7 +217,7 @@ def test_ordinary_lines_are_counted_together() -> None:
         (),
         10,
     )
-    read.take_tally("web", tally)
+    read.take_tally("web", tally, 1.0)
     value = counters.value
     assert value("proxy_responses_total", ("api", "web", "one.test", "200")) == 7
     assert value("proxy_responses_total", ("api", "web", "one.test", "404")) == 2

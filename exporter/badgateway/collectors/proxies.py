@@ -10,6 +10,7 @@ from badgateway import vocabulary
 from badgateway.collectors import proxyseries
 from badgateway.collectors.correlation import Half, Shelf, belongs
 from badgateway.collectors.repeats import Repeats
+from badgateway.collectors.slowness import Slowness
 from badgateway.counters import Counters
 from badgateway.events import AnswerOrigin, ClientAbort, Response, Tally, UpstreamFailure
 from badgateway.topology.backends import UNKNOWN, PathMap, Place
@@ -76,6 +77,7 @@ class Proxies:
         self._dropped: set[tuple[str, str]] = set()
         self.failures: dict[str, dict[UpstreamFailure, None]] = {}
         self._places: dict[tuple[str, str | None, str | None], Place] = {}
+        self.slowness = Slowness()
 
     def watch(
         self,
@@ -147,8 +149,8 @@ class Proxies:
             if answer.said:
                 self._counters.add("proxy_errors_total", (*answer.labels, answer.said))
 
-    def take_tally(self, proxy: str, tally: Tally) -> None:
-        """Count what many ordinary lines told at once."""
+    def take_tally(self, proxy: str, tally: Tally, at: float) -> None:
+        """Count what many ordinary lines told at once, read at ``at``."""
         for (site, upstream, status), number in tally.answers.items():
             place = self._behind(proxy, site, upstream)
             labels = (place.backend, proxy, place.site, vocabulary.http_code(status))
@@ -156,6 +158,7 @@ class Proxies:
         for (site, upstream), seconds in tally.durations.items():
             backend = self._behind(proxy, site, upstream).backend
             self._counters.observe("upstream_response_duration_seconds", (backend, proxy), seconds)
+            self.slowness.note(backend, at, seconds)
 
     def take(self, proxy: str, event: ProxyEvent, counted: bool, source: str = "") -> None:
         """Take what happened at a proxy.
@@ -286,6 +289,7 @@ class Proxies:
             self._counters.observe(
                 "upstream_response_duration_seconds", (place.backend, proxy), (event.duration,)
             )
+            self.slowness.note(place.backend, event.at, (event.duration,))
         within = _ANSWER_SECONDS if event.spent is None else event.spent
         answer = Half(
             proxy, list(event.marks), list(labels), event.origin or "", _ERROR_LINE_SECONDS,

@@ -1,44 +1,84 @@
-"""Servers and workers: their ends as their logs tell, their number as the process table shows."""
+"""Servers and workers: what their logs say, joined with what the process table shows."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import msgspec
 
 from badgateway import vocabulary
+from badgateway.collectors.services import boot_id
+from badgateway.collectors.workerends import WorkerEnds, reason_of
 from badgateway.counters import Counters
 from badgateway.events import BootFailure, ServerEnd, ServerReady, WorkerEnd
+from badgateway.sources import proctree
+from badgateway.sources.pidfds import Pidfds
+from badgateway.sources.proctree import Family, Worker
 from badgateway.topology.backends import Backend
 
 _KEPT: Final = 100
-_WRAPPERS: Final = 3
-"""Processes looked through between a unit's main process and the server."""
 
 WorkerEvent = WorkerEnd | ServerEnd | BootFailure | ServerReady
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The servers' processes at one moment.
+
+    Attributes:
+        at: when the look began.
+        families: backend → its server and workers; None where they cannot be seen.
+        alive: those of the workers known before that still live and are no more their server's
+            children.
+    """
+
+    at: float
+    families: Mapping[str, Family | None]
+    alive: frozenset[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class _Known:
+    """A backend's server and workers as they were last seen."""
+
+    server: str
+    master: Worker | None
+    workers: dict[tuple[int, int], Worker]
+    recalled: bool = False
 
 
 class Workers:
     """Counts workers' and servers' ends and keeps them as evidence."""
 
     def __init__(self, counters: Counters, learnt: Mapping[str, Any] | None = None) -> None:
-        """Begin with what ``memory`` returned in an earlier life."""
+        """Begin with what ``memory`` and ``held`` returned in an earlier life."""
         self._counters = counters
+        known = learnt or {}
         self.boot_failures: dict[str, deque[BootFailure]] = {}
-        for name, failure in (learnt or {}).items():
+        for name, failure in (known.get("boot_failures") or {}).items():
             try:
-                known = msgspec.convert(failure, BootFailure)
+                failed = msgspec.convert(failure, BootFailure)
             except msgspec.ValidationError:
                 continue  # another version wrote it
-            self.boot_failures[name] = deque([known], maxlen=_KEPT)
-        self.worker_ends: dict[str, deque[WorkerEnd]] = {}
+            self.boot_failures[name] = deque([failed], maxlen=_KEPT)
+        self.server_ends: dict[str, deque[ServerEnd]] = {}
+        self.ends = WorkerEnds(self._count, known.get("worker_ends"))
         self.ready: dict[str, float] = {}
         self.alive: Mapping[str, int] = {}
         """Backend → workers seen at the last look, where they can be seen."""
+        self.orphans: dict[str, set[tuple[int, int]]] = {}
+        """Backend → workers that live on without their server."""
+        self._known = _recalled(known.get("families") or {})
+        self._boot = boot_id()
+        self._pidfds = Pidfds(self._ended)
+        self._statuses: dict[tuple[int, int], tuple[float, int | None]] = {}
+        self.changed = asyncio.Event()
+        """Set once a worker has ended: it is time for the next look."""
 
     def declare(self, backend: Backend) -> None:
         """Let a backend's series exist at 0: its servers' words are being read."""
@@ -47,23 +87,61 @@ class Workers:
         for reason in vocabulary.SERVER_END_REASONS:
             self._counters.declare("server_exits_total", (backend.name, backend.server, reason))
 
-    def look(self, backends: Iterable[Backend], main_pids: Mapping[str, int]) -> None:
-        """Count each running backend's workers; may block, as ``/proc`` of a stuck process does.
+    def look(self, backends: Iterable[Backend], mains: Mapping[str, int]) -> Survey:
+        """Look at each running backend's processes; may block, as ``/proc`` of a stuck one does.
 
         Args:
             backends: the backends.
-            main_pids: unit → its main process, of the units that run.
+            mains: backend → the first process of its service, of those that run.
         """
-        seen = {
-            backend.name: count_workers(main_pids[backend.unit], backend.server, backend.workers)
+        at = time.time()
+        families = {
+            backend.name: proctree.family(mains[backend.name], backend.server, backend.workers)
             for backend in backends
-            if main_pids.get(backend.unit)
+            if mains.get(backend.name)
         }
-        self.alive = {name: number for name, number in seen.items() if number is not None}
+        known = [identity for found in self._known.values() for identity in found.workers]
+        known += [identity for found in self.orphans.values() for identity in found]
+        alive = frozenset(i for i in known if proctree.started(i[0]) == i[1])
+        return Survey(at, families, alive)
+
+    def take_survey(self, survey: Survey, backends: Iterable[Backend]) -> None:
+        """Conclude which workers were born and which ended since the last look."""
+        self.changed.clear()
+        for backend in backends:
+            self._compare(backend, survey)
+        for name in set(self._known) - {backend.name for backend in backends}:
+            self._leave(self._known.pop(name))
+            self.orphans.pop(name, None)
+        self.alive = {
+            name: len(family.workers) for name, family in survey.families.items() if family
+        }
+        recent = survey.at - 60
+        self._statuses = {i: found for i, found in self._statuses.items() if found[0] > recent}
+
+    def tick(self, settled: bool) -> bool:
+        """Count what was held for long enough; tell whether there was any."""
+        return self.ends.tick(self._is_gone, settled)
+
+    def close(self) -> None:
+        """Watch no process any more."""
+        self._pidfds.close()
 
     def memory(self) -> dict[str, Any]:
         """Each backend's last boot failure: the journal may not reach back to it for ever."""
         return {name: asdict(failures[-1]) for name, failures in self.boot_failures.items()}
+
+    def families(self) -> dict[str, Any]:
+        """The workers that were alive: those that are gone when the exporter is back have ended."""
+        return {
+            name: {
+                "boot": self._boot,
+                "server": known.server,
+                "master": asdict(known.master) if known.master else None,
+                "workers": [asdict(worker) for worker in known.workers.values()],
+            }
+            for name, known in self._known.items()
+        }
 
     def take(self, backend: Backend, event: WorkerEvent, counted: bool) -> None:
         """Take what a backend's log says; ``counted`` False makes it evidence only."""
@@ -75,58 +153,76 @@ class Workers:
         elif isinstance(event, ServerReady):
             self.ready[name] = max(event.at, self.ready.get(name, 0.0))
         elif isinstance(event, WorkerEnd):
-            ends = self.worker_ends.setdefault(name, deque(maxlen=_KEPT))
-            if event not in ends:
-                ends.append(event)
+            self.ends.told(name, backend.server, event, counted)
+        else:
+            self.server_ends.setdefault(name, deque(maxlen=_KEPT)).append(event)
             if counted:
-                self._counters.add("worker_recycles_total", (name, backend.server, event.reason))
-        elif counted:
-            self._counters.add("server_exits_total", (name, backend.server, event.reason))
+                self._counters.add("server_exits_total", (name, backend.server, event.reason))
+
+    def _compare(self, backend: Backend, survey: Survey) -> None:
+        name, family = backend.name, survey.families.get(backend.name)
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = _Known(backend.server, None, {})
+        now = {} if family is None else {worker.identity: worker for worker in family.workers}
+        if family is not None:
+            now.pop(family.master.identity, None)  # one that serves alone is no worker
+        for identity, worker in list(known.workers.items()):
+            if identity in now:
+                continue
+            del known.workers[identity]
+            at, status = self._statuses.pop(identity, (survey.at, None))
+            if identity in survey.alive:
+                if family is None and not self._is_gone(name):
+                    known.workers[identity] = worker  # not seen is not gone
+                    continue
+                reason = "orphaned"
+                self.orphans.setdefault(name, set()).add(identity)
+            else:
+                status = self._pidfds.forget(identity) if status is None else status
+                reason = reason_of(status)
+            self.ends.died(name, known.server, worker, at, reason, known.recalled)
+        if now.keys() - known.workers.keys():
+            self._counters.touch()  # who lives must be saved: only so is missed who died
+        for identity, worker in now.items():
+            known.workers[identity] = worker
+            self._pidfds.watch(*identity)
+        known.recalled = False
+        if family is not None:
+            if known.master is None:
+                self.declare(backend)
+            known.server, known.master = backend.server, family.master
+        left = {i for i in self.orphans.get(name, ()) if i in survey.alive}
+        self.orphans[name] = left
+
+    def _ended(self, identity: tuple[int, int], status: int | None) -> None:
+        self._statuses[identity] = (time.time(), status)
+        self.changed.set()
+
+    def _is_gone(self, name: str) -> bool:
+        """Whether a backend's server has ended too."""
+        known = self._known.get(name)
+        master = known.master if known is not None else None
+        return master is not None and proctree.started(master.pid) != master.start
+
+    def _leave(self, known: _Known) -> None:
+        for identity in known.workers:
+            self._pidfds.forget(identity)
+
+    def _count(self, backend: str, server: str, reason: str) -> None:
+        self._counters.add("worker_recycles_total", (backend, server, reason))
 
 
-def count_workers(main_pid: int, server: str, asked_for: int) -> int | None:
-    """Return how many workers a server has, or None when that cannot be seen.
-
-    Args:
-        main_pid: the service's main process; a shell that waits for the server is looked through.
-        server: a key of ``vocabulary.SERVERS``.
-        asked_for: how many it was asked to run.
-    """
-    children = _children(main_pid)
-    for _ in range(_WRAPPERS):
-        if children is None or len(children) != 1 or not _is_wrapper(main_pid, server):
-            break
-        (main_pid,) = children
-        children = _children(main_pid)
-    if children is None:
-        return None
-    if server == "uvicorn":
-        if asked_for == 1:
-            return 1
-        # multiprocessing's resource tracker is a child too, but no worker
-        return sum(1 for pid in children if b"spawn_main" in _command(pid))
-    if server == "gunicorn":
-        return len(children)
-    return None
-
-
-def _is_wrapper(pid: int, server: str) -> bool:
-    """Whether a process only waits for the server: its own words run something else."""
-    program = _command(pid).split(b"\0", 1)[0].rpartition(b"/")[2]
-    return not program.startswith((b"python", b"pypy", server.encode())) and program != b""
-
-
-def _children(pid: int) -> list[int] | None:
-    try:
-        return [
-            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        ]
-    except (OSError, ValueError):
-        return None
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+def _recalled(saved: Mapping[str, Any]) -> dict[str, _Known]:
+    """The workers of an earlier life, if they are of this boot."""
+    found = {}
+    for name, family in saved.items():
+        try:
+            workers = msgspec.convert(family["workers"], list[Worker])
+            master = msgspec.convert(family["master"], Worker | None)
+            server, boot = str(family["server"]), family["boot"]
+        except (msgspec.ValidationError, KeyError, TypeError):
+            continue  # another version wrote it
+        if boot == boot_id():
+            found[name] = _Known(server, master, {w.identity: w for w in workers}, recalled=True)
+    return found

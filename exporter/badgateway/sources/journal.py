@@ -46,6 +46,9 @@ def _text(value: bytes) -> str:
     return value.decode("ascii", "replace")
 
 
+KERNEL: Final = "kernel"
+"""Stands for a unit: the kernel's own messages."""
+
 _CONVERTERS: Final = {"__REALTIME_TIMESTAMP": _seconds, "MESSAGE_ID": _text}
 
 
@@ -251,6 +254,9 @@ def unreadable() -> str:
 
 
 def _match(reader: Any, units: frozenset[str]) -> None:
+    if KERNEL in units:
+        reader.add_match(_TRANSPORT="kernel")
+        reader.add_disjunction()
     for unit in sorted(units):
         reader.add_match(_SYSTEMD_UNIT=unit)
     reader.add_disjunction()
@@ -284,7 +290,9 @@ def _lines(entry: dict[str, Any], at: float, source: str) -> Iterator[Line]:
     manager: dict[str, str] | None = None
     unit = entry.get("_SYSTEMD_UNIT")
     invocation = entry.get("_SYSTEMD_INVOCATION_ID")
-    if pid == 1 and entry.get("UNIT"):
+    if entry.get("_TRANSPORT") == "kernel":
+        unit, pid = KERNEL, None
+    elif pid == 1 and entry.get("UNIT"):
         unit = entry["UNIT"]
         invocation = entry.get("INVOCATION_ID")
         manager = {name: str(entry[name]) for name in _MANAGER_FIELDS if name in entry}
