@@ -24,6 +24,26 @@ FIRST_STEP: Final = MappingProxyType(
             "Read the last traceback (journalctl -u UNIT), repair or roll back what changed "
             "last, then restart the service."
         ),
+        "bad_option": (
+            "Correct the option that badgateway diagnose names, try it with badgateway check, "
+            "then start the service again."
+        ),
+        "worker_timeout": (
+            "Find the slow request (badgateway diagnose names its route), raise the server's "
+            "worker timeout above what it takes, or take the work out of the request."
+        ),
+        "worker_oom": (
+            "See what needs the memory (badgateway_memory_bytes); give it more, run fewer "
+            "workers, or recycle them sooner."
+        ),
+        "worker_crash": (
+            "See by what they die (badgateway_worker_recycles_total by reason) and what the "
+            "server logged just before; repair or roll back what changed last."
+        ),
+        "upstream_slow": (
+            "See what it waits for: workers all busy, an event loop blocked, a database; "
+            "badgateway diagnose shows each hop."
+        ),
         "deploying": (
             "Wait for the deploy or restart to end, or ask whoever runs it; "
             "badgateway verify says whether it came up."

@@ -10,6 +10,8 @@ from typing import Final
 
 from badgateway.announcements import Announcements
 from badgateway.collectors import listeners as listening
+from badgateway.collectors.cgroups import Memory
+from badgateway.collectors.containers import Containers
 from badgateway.collectors.dependencies import Dependencies
 from badgateway.collectors.listeners import Listeners
 from badgateway.collectors.probes import Probes, Target
@@ -40,6 +42,7 @@ class Collectors:
     proxies: Proxies
     dependencies: Dependencies
     announcements: Announcements
+    containers: Containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Surroundings:
         targets: what is probed.
         listeners: who listens; None before the first look.
         systemd: whether what is known of units is of now.
+        docker: whether what is known of containers is of now.
+        memory: backend → the memory of its unit or container.
         settled: whether the logs have been read up to now.
         problems: source → why it cannot be read.
     """
@@ -59,6 +64,8 @@ class Surroundings:
     targets: frozenset[Target]
     listeners: Listeners | None
     systemd: bool
+    docker: bool
+    memory: Mapping[str, Memory]
     settled: bool
     problems: Mapping[str, str]
 
@@ -93,9 +100,13 @@ class Conclusions:
             patient: False to judge at once, by whatever is known.
         """
         states = self._collectors.services.states() if around.systemd else {}
+        contained = self._collectors.containers.states() if around.docker else {}
+        if not around.settled:
+            self._collectors.proxies.slowness.forget()
         for backend in around.paths.backends:
             name = backend.name
-            found = self._evidence(backend, around, states)
+            known = contained if backend.manager == "docker" else states
+            found = self._evidence(backend, around, known)
             self.evidence[name] = found
             self.risks[name] = risks.find(found)
             if name not in self.verdicts and patient and not self._known(name, around):
@@ -154,8 +165,9 @@ class Conclusions:
         origins = [s.succeeded for s in probes if s.target.vantage == "origin"]
         answered = self._answered[name] = max([self._answered.get(name, 0.0), *origins])
         listens, now = None, time.time()
+        memory = around.memory.get(name)
         if around.listeners is not None:
-            listens = listening.any_listening(around.listeners, backend.upstreams)
+            listens = listening.listens(around.listeners, backend)
         return Evidence(
             backend=backend,
             now=now,
@@ -163,8 +175,10 @@ class Conclusions:
             service=states.get(backend.unit) or of.processes.state(name),
             listening=listens,
             boot_failures=tuple(of.workers.boot_failures.get(name, ())),
-            worker_ends=tuple(of.workers.worker_ends.get(name, ())),
-            happenings=of.services.happenings(backend.unit),
+            worker_ends=of.workers.ends.of(name),
+            happenings=(of.containers if backend.manager == "docker" else of.services).happenings(
+                backend.unit
+            ),
             failures=tuple(of.proxies.failures.get(name, ())),
             ready=max(of.workers.ready.get(name, 0.0), answered),
             next_start=of.dependencies.report(name),
@@ -177,6 +191,12 @@ class Conclusions:
             disk_changed=of.dependencies.changed(name),
             disk_moving=of.dependencies.unsettled(name),
             silent_probes=silent,
+            server_ends=tuple(of.workers.server_ends.get(name, ())),
+            slowest=of.proxies.slowness.longest(name, now),
+            memory_used=memory.used if memory else 0.0,
+            memory_limit=(memory.limit or 0.0) if memory else 0.0,
+            workers_alive=of.workers.alive.get(name),
+            orphans=len(of.workers.orphans.get(name, ())),
         )
 
 

@@ -16,6 +16,7 @@ from badgateway import state, useragent
 from badgateway.announcements import FOLDER, Announcements
 from badgateway.blocking import Blocking
 from badgateway.collectors import listeners as listening
+from badgateway.collectors.cgroups import Cgroups
 from badgateway.collectors.dependencies import Dependencies
 from badgateway.collectors.listeners import Listeners
 from badgateway.collectors.probes import Probes, Target
@@ -26,11 +27,13 @@ from badgateway.collectors.targets import probe_targets
 from badgateway.collectors.workers import Workers
 from badgateway.committer import Committer
 from badgateway.conclusions import Collectors, Conclusions, Surroundings
+from badgateway.containerwatch import ContainerWatch
 from badgateway.counters import Counters
 from badgateway.intake import Intake
 from badgateway.recollection import Recollection
 from badgateway.retention import Present, Retention
 from badgateway.sources import Status
+from badgateway.sources.docker import Docker
 from badgateway.sources.systemd_bus import SystemdBus, UnitChange
 from badgateway.streams import Streams
 from badgateway.supervision import Supervisor
@@ -39,6 +42,8 @@ from badgateway.topology.discovery import Discovery, Findings
 
 DIAGNOSE_SECONDS: Final = 1.0
 LISTEN_SECONDS: Final = 2.0
+WORKERS_SECONDS: Final = 2.0
+WORKERS_PAUSE_SECONDS: Final = 0.05
 RECONFIGURE_SECONDS: Final = 5.0
 STRANGE_SECONDS: Final = 2.0
 TOKENS_KEPT: Final = 8
@@ -77,27 +82,37 @@ class Exporter:
         self.services = Services(
             self.counters, self._positions.get(SystemdBus.NAME), memory.get("services")
         )
-        self.workers = Workers(self.counters, memory.get("workers"))
+        self.workers = Workers(self.counters, memory)
         self.probes = Probes(
             self.counters, self.token, config.probes.interval, config.probes.timeout
         )
         self.dependencies = Dependencies(storage, memory.get("dependencies", {}))
         self.processes = Processes(self.counters)
         self.announcements = Announcements(storage / FOLDER if storage else None)
+        self.cgroups = Cgroups()
+        self._look_again = asyncio.Event()
+        self.docker = ContainerWatch(
+            config, self.counters, self._positions.get(Docker.NAME), memory.get("containers"),
+            self._look_again.set,
+        )  # fmt: skip
         self.conclusions = Conclusions(
             Collectors(
                 self.probes, self.services, self.processes, self.workers, self.proxies,
-                self.dependencies, self.announcements,
+                self.dependencies, self.announcements, self.docker.collector,
             ),
             memory.get("outages"),
         )  # fmt: skip
-        self.bus = SystemdBus(self._unit_changed, self._bus_connected, self._units_reloaded)
+        self.bus = SystemdBus(
+            self._unit_changed, self._bus_connected, self._units_reloaded,
+            lambda job: self.services.job(job.unit, job.result),
+        )  # fmt: skip
         self.discovery = Discovery(
-            config, self.bus, memory.get("topology", {}), self.services.watch
+            config, self.bus, memory.get("topology", {}), self.services.watch, self.docker.daemon
         )
         self.intake = Intake(
-            self.counters, self._positions, self.proxies, self.workers, self.services
-        )
+            self.counters, self._positions, self.proxies, self.workers, self.services,
+            self.docker.collector,
+        )  # fmt: skip
         self.streams = Streams(
             config,
             self.counters,
@@ -109,15 +124,28 @@ class Exporter:
             self._positions,
             memory,
             lambda answers: self.proxies.crowded(answers=answers),
+            self.docker.daemon,
         )
+        self.docker.woken = self.streams.wake
+        self.docker.collector.out_of_memory = self._out_of_memory
         self.retention = Retention(self.counters, memory.get("retention"))
         self._recollection = Recollection(
-            lambda: {**self._positions, SystemdBus.NAME: self.services.positions()},
-            {"proxies": self.proxies.memory, "files": self.streams.files},
+            lambda: {
+                **self._positions,
+                SystemdBus.NAME: self.services.positions(),
+                Docker.NAME: self.docker.collector.positions(),
+            },
+            {
+                "proxies": self.proxies.memory,
+                "files": self.streams.files,
+                "worker_ends": self.workers.ends.memory,
+                "families": self.workers.families,
+            },
             {
                 "tokens": lambda: self._tokens,
                 "services": self.services.memory,
-                "workers": self.workers.memory,
+                "containers": self.docker.collector.memory,
+                "boot_failures": self.workers.memory,
                 "streams": self.streams.memory,
                 "patterns": self.streams.patterns,
                 "outages": self.conclusions.memory,
@@ -137,7 +165,6 @@ class Exporter:
         self._looking = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
         self._discovered = asyncio.Event()
-        self._look_again = asyncio.Event()
         self._proc = Blocking("reading the process table")
         if checkpoint and checkpoint.problem:
             log.error("the last checkpoint is not taken up: %s", checkpoint.problem)
@@ -149,14 +176,16 @@ class Exporter:
         """Begin to watch; returns at once."""
         for name, work in (
             ("systemd", self.bus.run),
+            ("docker", self.docker.daemon.run),
             ("discovery", self._discover),
             ("diagnosis", self._diagnose),
             ("listeners", self._listen),
+            ("workers", self._watch_workers),
             ("dependencies", self.dependencies.run),
             ("announcements", self.announcements.run),
         ):
             self.supervisor.spawn(name, work)
-        self.supervisor.spawn("checkpoint", lambda: self.committer.run(self.services.tick))
+        self.supervisor.spawn("checkpoint", lambda: self.committer.run(self._count_held))
 
     async def stop(self) -> None:
         """End everything and write a last checkpoint."""
@@ -175,6 +204,7 @@ class Exporter:
             return
         self.config = config
         self.discovery.reconfigure(config)
+        self.docker.reconfigure(config)
         self.streams.reconfigure(config)
         self.probes.reconfigure(config.probes.interval, config.probes.timeout)
         self.configured = time.time()
@@ -220,7 +250,8 @@ class Exporter:
 
     def statuses(self) -> dict[str, Status]:
         """Source → what is known of it."""
-        found = {SystemdBus.NAME: self.bus.status, **self.streams.statuses()}
+        found = {SystemdBus.NAME: self.bus.status, **self.docker.statuses()}
+        found |= self.streams.statuses()
         for name, problem in self.findings.problems.items():
             found[name] = Status(up=not problem, problem=problem)
         return found
@@ -250,6 +281,7 @@ class Exporter:
 
     async def _discover(self) -> None:
         await asyncio.sleep(0.2)  # give the bus its chance: with it one look is enough
+        await self.docker.ready()
         while True:
             self._look_again.clear()  # what is told while it looks is looked at again
             await self._look_timed()
@@ -285,7 +317,10 @@ class Exporter:
         self._targets = frozenset(targets)
         self.probes.watch(self._targets)
         self.probes.pause(self.services.asleep(self.paths.backends))
-        self.streams.watch(findings, self.services.down_since())
+        self.docker.watch(findings.paths)
+        self.bus.also(self.services.bonds())
+        down = (self.services.down_since(), self.docker.collector.down_since())
+        self.streams.watch(findings, min((at for at in down if at is not None), default=None))
         self._declare()
         self.retention.look(
             Present(
@@ -314,20 +349,65 @@ class Exporter:
             self.proxies.declare(paths, self.streams.errors_heard, self.streams.access_heard)
 
     async def _listen(self) -> None:
+        reader = listening.Reader()
         while True:
             looked: Listeners | None = None
             with self.supervisor.timed("listeners"):
-                looked = await self._proc.call(listening.read)
+                containers = [b.container.pid for b in self.paths.backends if b.container]
+                looked = await self._proc.call(reader.read, [pid for pid in containers if pid])
                 self.processes.count(await self._proc.call(self.processes.look))
-                running = self.services.main_pids() if self.bus.status.up else {}
-                await self._proc.call(self.workers.look, self.paths.backends, running)
+                memory = await self._proc.call(self.cgroups.look, self._mains())
+                for backend in self.cgroups.take(memory):
+                    self._out_of_memory(backend, time.time())
             self.listeners = looked
             await asyncio.sleep(LISTEN_SECONDS)
+
+    async def _watch_workers(self) -> None:
+        table = Blocking("reading the servers' processes")
+        await self._discovered.wait()
+        pause = WORKERS_SECONDS
+        try:
+            while True:
+                with self.supervisor.timed("workers"):
+                    backends = self.paths.backends
+                    survey = await table.call(self.workers.look, backends, self._mains())
+                    self.workers.take_survey(survey, backends)
+                try:
+                    async with asyncio.timeout(pause):
+                        await self.workers.changed.wait()
+                    pause = WORKERS_PAUSE_SECONDS  # another will soon be born in its place
+                except TimeoutError:
+                    pause = min(2 * pause, WORKERS_SECONDS)
+                await asyncio.sleep(WORKERS_PAUSE_SECONDS)
+        finally:
+            self.workers.close()
+
+    def _out_of_memory(self, backend: str, at: float) -> None:
+        self.workers.ends.proof(at, "oom", backend)
+
+    def _mains(self) -> dict[str, int]:
+        """Backend → the first process of its service, of those that run."""
+        units = self.services.main_pids() if self.bus.status.up else {}
+        found = {}
+        for backend in self.paths.backends:
+            if backend.container is not None:
+                found[backend.name] = backend.container.pid
+            elif backend.unit:
+                found[backend.name] = units.get(backend.unit, 0)
+            elif (state := self.processes.state(backend.name)) is not None:
+                found[backend.name] = state.main_pid
+        return {name: pid for name, pid in found.items() if pid}
+
+    def _count_held(self) -> None:
+        self.services.tick()
+        self.docker.collector.tick()
+        self.workers.tick(self.streams.settled)
 
     async def _diagnose(self) -> None:
         await self._discovered.wait()
         while True:
             self.streams.tell_hung()
+            self.streams.tell_held()
             self.proxies.pass_time(DIAGNOSE_SECONDS, self.streams.behind)
             with self.supervisor.timed("diagnosis"):
                 self.conclusions.draw(self._surroundings())
@@ -339,6 +419,8 @@ class Exporter:
             self._targets,
             self.listeners,
             bool(self.bus.status.up),
+            self.docker.up,
+            self.cgroups.memory,
             self.streams.settled,
             {name: s.problem for name, s in self.statuses().items() if s.up is False},
         )

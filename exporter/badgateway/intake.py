@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from badgateway.collectors.containers import Containers
 from badgateway.collectors.proxies import Proxies
 from badgateway.collectors.services import Services
 from badgateway.collectors.workers import Workers
@@ -13,8 +14,11 @@ from badgateway.events import (
     Batch,
     BootFailure,
     Event,
+    KilledOnOrder,
+    ProcessKilled,
     Response,
     ServerEnd,
+    Starved,
     UpstreamFailure,
 )
 from badgateway.readers import Told
@@ -33,6 +37,7 @@ class Intake:
         proxies: Proxies,
         workers: Workers,
         services: Services,
+        containers: Containers,
     ) -> None:
         """Begin.
 
@@ -42,9 +47,11 @@ class Intake:
             proxies: takes what proxies tell.
             workers: takes what servers tell.
             services: takes what servers tell of their ends.
+            containers: the same of servers in containers.
         """
         self._counters, self._positions = counters, positions
         self._proxies, self._workers, self._services = proxies, workers, services
+        self._containers = containers
         self.paths = PathMap()
 
     def is_strange(self, told: Told) -> bool:
@@ -62,7 +69,7 @@ class Intake:
         for owner, tally in told.tallies if batch.counted else ():
             kind, _, name = owner.partition(":")
             if kind == "proxy":
-                self._proxies.take_tally(name, tally)
+                self._proxies.take_tally(name, tally, batch.at)
         if batch.gap:
             log.warning("%s: %s; events may have been lost", batch.source, batch.gap)
             self._counters.add("source_gaps_total", (batch.source,))
@@ -76,9 +83,19 @@ class Intake:
         if kind == "proxy":
             self._proxies.take(name, event, counted, source)  # type: ignore[arg-type]
             return
+        if isinstance(event, ProcessKilled):
+            if event.pid is not None:
+                self._workers.ends.proof(event.at, event.reason, pid=event.pid)
+            return
         backend = self.paths.by_name(name)
         if backend is None:
             return
+        if isinstance(event, KilledOnOrder | Starved):
+            self._services.told(backend.unit, event)
+            return
         self._workers.take(backend, event, counted)  # type: ignore[arg-type]
         if isinstance(event, BootFailure | ServerEnd):
-            self._services.explain(backend.unit, event)
+            if backend.manager == "docker":
+                self._containers.explain(backend.unit, event)
+            else:
+                self._services.explain(backend.unit, event)

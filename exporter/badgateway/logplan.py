@@ -12,6 +12,8 @@ from typing import Final
 
 from badgateway import config as settings
 from badgateway import logchoice
+from badgateway.sources.journal import KERNEL
+from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Findings
 from badgateway.topology.proxyplace import ProxyPlace
 from badgateway.topology.routes import WrittenLog
@@ -19,7 +21,10 @@ from badgateway.topology.routes import WrittenLog
 JOURNAL: Final = "journal"
 """Name of the source that the systemd journal is."""
 
-_SERVERS_WITH_DIALECT: Final = frozenset(("uvicorn", "gunicorn"))
+HOST: Final = "host:"
+"""Owner of what is about nobody's lines in particular."""
+
+_SERVERS_WITH_DIALECT: Final = frozenset(("uvicorn", "gunicorn", "hypercorn", "granian", "uwsgi"))
 
 Name = Callable[[str, Path, Container[str]], str]
 Key = tuple[str, str | None]
@@ -31,7 +36,7 @@ class Stream:
     """One writer's lines.
 
     Attributes:
-        owner: ``backend:NAME`` or ``proxy:NAME``.
+        owner: ``backend:NAME``, ``proxy:NAME`` or ``HOST``.
         dialect: name of the dialect that reads it.
         log_format: the template of its lines, where its dialect has templates.
         escape: how that template's values are escaped.
@@ -58,6 +63,7 @@ class Plan:
     Attributes:
         streams: whose lines come from where.
         files: source → the file it reads.
+        containers: source → the unit, and the number of the container of it, whose log it reads.
         patterns: source → the pattern that its file fits, for those of a pattern.
         words: backend → the sources of its server's words.
         errors: proxy → the sources that tell of failed attempts.
@@ -70,6 +76,7 @@ class Plan:
 
     streams: dict[Key, Stream] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    containers: dict[str, tuple[str, str]] = field(default_factory=dict)
     patterns: dict[str, str] = field(default_factory=dict)
     words: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, set[str]] = field(default_factory=dict)
@@ -93,7 +100,9 @@ def plan(config: settings.Config, findings: Findings, name: Name) -> Plan:
         if backend.server in _SERVERS_WITH_DIALECT:
             stream = Stream(f"backend:{backend.name}", backend.server)
             sources = planned.words.setdefault(backend.name, set())
-            if backend.unit:
+            if backend.manager == "docker":
+                sources |= _add_containers(planned, stream, backend)
+            elif backend.unit:
                 planned.streams[JOURNAL, backend.unit] = stream
                 sources.add(JOURNAL)
             for log in given.logs if given else ():
@@ -105,9 +114,23 @@ def plan(config: settings.Config, findings: Findings, name: Name) -> Plan:
                 if unknown
                 else f"not read: how {backend.server} writes is not known"
             )
+    if any(JOURNAL in sources for sources in planned.words.values()):
+        planned.streams[JOURNAL, KERNEL] = Stream(HOST, "kernel")  # whom it kills, and for what
     for place in findings.places:
         _plan_proxy(planned, config, findings, place, name)
     return planned
+
+
+def _add_containers(planned: Plan, stream: Stream, backend: Backend) -> set[str]:
+    """Plan to read the logs of a backend's containers; return the sources that read them."""
+    sources = set()
+    numbers = backend.container.replicas if backend.container is not None else ()
+    for number in numbers:
+        source = f"{backend.name}-container" + (f"-{number}" if number != "1" else "")
+        planned.containers[source] = (backend.unit, number)
+        planned.streams[source, backend.unit] = stream
+        sources.add(source)
+    return sources
 
 
 def _plan_proxy(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from badgateway.dialects import Dialect, Remembering, Tallying, dialect
+from badgateway.dialects import Dialect, Holding, Remembering, Tallying, dialect, systemd
 from badgateway.envelopes import container_line
 from badgateway.events import (
     AnswerOrigin,
@@ -19,7 +20,7 @@ from badgateway.events import (
     UpstreamFailure,
     lines_of,
 )
-from badgateway.logplan import Key, Plan, Stream
+from badgateway.logplan import HOST, Key, Plan, Stream
 
 _PIECE_BYTES: Final = 64 * 1024
 
@@ -62,6 +63,7 @@ class Readers:
         self._learnt = dict(learnt)
         self._streams: dict[Key, Stream] = {}
         self._readers: dict[Key, Dialect] = {}
+        self._read_at: dict[Key, float] = {}
 
     def memory(self) -> dict[str, Any]:
         """What the dialects must know over a restart."""
@@ -88,6 +90,21 @@ class Readers:
         """Read the streams of a source from anew."""
         self._learnt = self.memory()
         self._readers = {key: r for key, r in self._readers.items() if key[0] != source}
+
+    def held(self, seconds: float) -> Iterator[tuple[str, Told]]:
+        """Yield, by source, what dialects held back of streams that have been silent for so long.
+
+        Args:
+            seconds: how long.
+        """
+        oldest = time.monotonic() - seconds
+        for key, at in list(self._read_at.items()):
+            if at > oldest:
+                continue
+            del self._read_at[key]
+            stream, reader = self._streams.get(key), self._readers.get(key)
+            if isinstance(reader, Holding) and stream is not None and (events := reader.rest()):
+                yield key[0], Told([(stream.owner, event) for event in events])
 
     def tells(self, key: Key) -> bool:
         """Whether a stream says what happened at the upstreams, so that no other log need."""
@@ -139,10 +156,14 @@ class Readers:
             told.results["ignored"] += 1
             return
         events = reader.read(line)
+        if of_manager := systemd.of_unit(line):
+            events = (*of_manager, *(events or ()))
         if events is None and (inside := container_line(line.text)) is not None:
             events = reader.read(replace(line, text=inside.text, at=inside.at or line.at))
+        self._read_at[key] = time.monotonic()
         if events is None:
-            told.results["unknown"] += 1
+            # the kernel speaks of much, and nobody misses it
+            told.results["ignored" if stream.owner == HOST else "unknown"] += 1
             return
         told.events.extend((stream.owner, _of_site(event, stream.site)) for event in events)
         told.results["event" if events else "ignored"] += 1

@@ -15,12 +15,17 @@ from badgateway.lognames import LogNames
 from badgateway.logplan import JOURNAL, Plan, plan
 from badgateway.readers import Readers, Told
 from badgateway.sources import Status, ThreadedSource, log
+from badgateway.sources.containerlog import ContainerLog
+from badgateway.sources.docker import Docker
 from badgateway.sources.files import FileSource
 from badgateway.sources.journal import JournalSource
 from badgateway.topology.discovery import Findings
 
 PACE_SECONDS: Final = 5.0
 """How long a log that is not read on is waited for."""
+
+SILENT_SECONDS: Final = 2.0
+"""How long a stream must be silent for its dialect to wait no longer for what would follow."""
 
 Read = Callable[[Batch, Told], None]
 
@@ -40,6 +45,7 @@ class Streams:
         positions: MutableMapping[str, dict[str, Any]],
         learnt: Mapping[str, Any] | None = None,
         crowded: Callable[[bool], bool] = lambda _: False,
+        docker: Docker | None = None,
     ) -> None:
         """Begin.
 
@@ -57,7 +63,9 @@ class Streams:
                 ``streams``.
             crowded: tells whether too many answers wait for the error log (True), or too many
                 failures for the access log (False).
+            docker: the daemon through which containers' logs are read.
         """
+        self._docker = docker
         known = learnt or {}
         self._config = config
         self._counters = counters
@@ -117,6 +125,18 @@ class Streams:
             if name in now:
                 log.info("%s: is read again", name)
         self._hung = hung
+
+    def wake(self) -> None:
+        """Look at once whether containers that had ended run again."""
+        for source in self._sources.values():
+            if isinstance(source, ContainerLog):
+                source.wake()
+
+    def tell_held(self) -> None:
+        """Hand on what dialects held back, of streams that are silent now."""
+        for source, told in self._readers.held(SILENT_SECONDS):
+            if source in self._begun:
+                self._read(Batch(source, (), counted=True, position=None), told)
 
     def stop(self) -> None:
         """End all sources."""
@@ -187,6 +207,13 @@ class Streams:
         wanted: dict[str, ThreadedSource] = {
             name: self._sources.get(name) or self._file(name, path) for name, path in files.items()
         }
+        if (docker := self._docker) is not None:
+            for name in self._plan.containers:
+                container = self._sources.get(name)
+                if not isinstance(container, ContainerLog):
+                    container = self._container(name, docker)
+                container.watch(since)
+                wanted[name] = container
         if units or JOURNAL in self._sources:
             wanted[JOURNAL] = self._journal
         for name in set(self._sources) - set(wanted):
@@ -213,6 +240,13 @@ class Streams:
             if str(file) in changed and name not in self._plan.files:
                 log.warning("%s: read from now on, in the place of another log", name)
                 self._counters.add("source_gaps_total", (name,))
+
+    def _container(self, name: str, docker: Docker) -> ContainerLog:
+        """A source for the log of a unit's container."""
+        unit, number = self._plan.containers[name]
+        return ContainerLog(
+            name, unit, partial(docker.find, unit, number), lambda: docker.host, docker.watching
+        )
 
     def _file(self, name: str, path: Path) -> FileSource:
         """A source for a file; one that its pattern did not find before has appeared since."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from badgateway import vocabulary
+from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import Evidence
 
 ANSWERS: Final = 3
@@ -153,7 +154,8 @@ def obstacles(
         found.append(f"{evidence.backend.unit or 'its process'} is {service.active}")
     elif service is not None and service.restarts and now - service.started < RELAPSE_SECONDS:
         found.append(
-            f"systemd had to start it again {service.restarts} times, "
+            f"{commands.manager(evidence.backend)} had to start it again "
+            f"{service.restarts} times, "
             f"the last time {now - service.started:.0f} s ago"
         )
     died = [
@@ -173,5 +175,4 @@ def obstacles(
 
 
 def _anew(evidence: Evidence) -> str:
-    unit = evidence.backend.unit
-    return f"systemctl restart {unit}" if unit else "restart it"
+    return "".join(commands.restart(evidence.backend)) or "restart it"

@@ -9,9 +9,11 @@ from badgateway.collectors.probes import Result, State, Target
 from badgateway.collectors.service_tracker import ServiceState
 from badgateway.collectors.services import Happening
 from badgateway.diagnosis.evidence import Evidence
-from badgateway.events import BootFailure
+from badgateway.events import BootFailure, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Finding, Report
-from badgateway.topology.backends import Backend
+from badgateway.topology.backends import Backend, ProxyPath
+from badgateway.topology.launch import Launch
+from badgateway.topology.routes import Route
 
 NOW = 1_800_000_000.0
 
@@ -19,6 +21,14 @@ BACKEND = Backend(
     "api", "systemd", "api.service", listens=("127.0.0.1:8001",), project="/srv/api",
     virtualenv="/srv/api/.venv",
 )  # fmt: skip
+
+_LAUNCH = Launch(
+    server="gunicorn", workers=1, worker_class="uvicorn.workers.UvicornWorker",
+    timeouts=(("worker", 30.0), ("graceful", 30.0)),
+)  # fmt: skip
+_ROUTE = Route("*", ":80", "127.0.0.1:8001", timeouts=(("read", 180.0), ("connect", 60.0)))
+SITE = replace(BACKEND, launch=_LAUNCH, paths=(ProxyPath("nginx", _ROUTE),))
+_MARKS = ("conn:7", "line:10.0.0.9 GET /reports/1234/pdf?token=secret")
 
 REPORT = Report(
     "ok",
@@ -97,5 +107,23 @@ def broken(**changes: Any) -> Evidence:
         boot_failures=(boot_failure(at=NOW - 7), boot_failure()),
         happenings=restarts(4),
         next_start=WITHOUT_SLOWAPI,
+    )
+    return replace(evidence, **changes)
+
+
+def failure(at: float, reason: str = "reset", marks: tuple[str, ...] = _MARKS) -> UpstreamFailure:
+    return UpstreamFailure(NOW + at, reason, 502, "*", "127.0.0.1:8001", marks=marks)
+
+
+def worker_end(at: float, reason: str = "timeout") -> WorkerEnd:
+    return WorkerEnd(NOW + at, "gunicorn", reason, 7)
+
+
+def hurt(reason: str = "timeout", seen: str = "reset", **changes: Any) -> Evidence:
+    """Workers that end while they answer, though it answers again at once."""
+    evidence = healthy(
+        backend=SITE,
+        worker_ends=(worker_end(-200, reason), worker_end(-60, reason)),
+        failures=(failure(-199, seen), failure(-60.5, seen)),
     )
     return replace(evidence, **changes)

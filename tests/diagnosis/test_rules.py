@@ -8,7 +8,7 @@ from badgateway import vocabulary
 from badgateway.collectors.service_tracker import ServiceState
 from badgateway.collectors.services import Happening
 from badgateway.diagnosis import risks, rules
-from badgateway.events import WorkerEnd
+from badgateway.events import ServerEnd, WorkerEnd
 from badgateway.packages.findings import Finding, Report
 from tests.diagnosis.builders import (
     BACKEND,
@@ -23,6 +23,7 @@ from tests.diagnosis.builders import (
     boot_failure,
     broken,
     healthy,
+    hurt,
     probe,
     restarts,
 )
@@ -233,6 +234,15 @@ def test_every_cause_a_rule_can_conclude_is_in_the_vocabulary() -> None:
             broken(service=STOPPED, boot_failures=(), happenings=(), next_start=REPORT),
             healthy(probes=(probe("edge", 3),)),
             broken(boot_failures=(), next_start=REPORT, service=replace(UP, started=NOW - 3)),
+            broken(
+                boot_failures=(),
+                next_start=REPORT,
+                server_ends=(ServerEnd(NOW - 2, "gunicorn", "usage"),),
+            ),
+            hurt("timeout"),
+            hurt("oom"),
+            hurt("segfault"),
+            healthy(probes=(probe("edge", 3, "response_timeout", 0),)),
         )
     }
     assert causes == set(vocabulary.CAUSES)

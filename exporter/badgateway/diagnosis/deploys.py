@@ -12,7 +12,7 @@ from typing import Final
 
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import Verdict
-from badgateway.diagnosis.words import clock, facts, logs
+from badgateway.diagnosis.words import clock, facts, logs, span
 
 START_SECONDS: Final = 30.0
 """How long an application may load after it was started, before its silence is a failure."""
@@ -54,7 +54,8 @@ def being_started(evidence: Evidence) -> str:
     if service is None or service.down or service.active == "deactivating":
         return ""
     started = evidence.ordered_start or (0.0 if evidence.backend.unit else service.started)
-    if not started or not 0 <= now - started <= START_SECONDS:
+    pause = evidence.backend.container.pauses if evidence.backend.container else 0.0
+    if not started or not 0 <= now - started <= START_SECONDS + pause:
         return ""
     if not evidence.backend.unit and _failing_since(evidence) < started - _PROCESS_GAP_SECONDS:
         return ""  # nobody says who starts it: it may be a loop
@@ -67,7 +68,8 @@ def being_started(evidence: Evidence) -> str:
         return ""
     if len([end for end in evidence.worker_ends if end.at > started]) > 1:
         return ""
-    return f"was started {now - started:.0f} s ago and is still starting"
+    why = f": its container waits {span(pause)} before it starts the server" if pause else ""
+    return f"was started {now - started:.0f} s ago and is still starting{why}"
 
 
 def being_stopped(evidence: Evidence) -> str:

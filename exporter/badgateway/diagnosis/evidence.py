@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,14 +11,23 @@ from badgateway.announcing import Announcement
 from badgateway.collectors.probes import State as ProbeState
 from badgateway.collectors.service_tracker import ServiceState
 from badgateway.collectors.services import Happening
-from badgateway.events import BootFailure, UpstreamFailure, WorkerEnd
+from badgateway.events import BootFailure, ServerEnd, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Report
 from badgateway.topology.backends import Backend
+from badgateway.vocabulary import PLANNED_WORKER_ENDS
 
 RECENT_SECONDS: Final = 15 * 60.0
 """How long an event speaks for the present."""
 
 _LAST_WORDS_SECONDS: Final = 60.0
+
+FELT_SECONDS: Final = 5 * 60.0
+"""How long after a worker's end that clients felt the backend counts as failing."""
+
+_TOGETHER_SECONDS: Final = 5.0
+_TOOK_ALONG_SECONDS: Final = 60.0
+_BROKEN: Final = frozenset(("reset", "premature_close", "upstream_closed", "body_truncated"))
+"""What a proxy sees of a worker that ends while it answers."""
 
 GRACE_SECONDS: Final = 10.0
 """How long a service may take to listen after it was started."""
@@ -49,6 +59,12 @@ class Evidence:
         disk_changed: when its project or virtualenv was last seen to change; 0 for not yet.
         disk_moving: whether they have changed since ``next_start`` was concluded from them.
         silent_probes: probes that cannot be asked now: they tell nothing of the path.
+        server_ends: servers that ended, oldest first.
+        slowest: seconds that the slowest answer of the last quarter of an hour took; 0 for none.
+        workers_alive: how many workers it has; None where they cannot be seen.
+        orphans: how many workers live on without their server, and may hold its address.
+        memory_used: bytes its unit or container uses; 0 for not known.
+        memory_limit: bytes it may use; 0 for no limit, or none known.
     """
 
     backend: Backend
@@ -71,6 +87,12 @@ class Evidence:
     disk_changed: float = 0.0
     disk_moving: bool = False
     silent_probes: tuple[ProbeState, ...] = ()
+    server_ends: tuple[ServerEnd, ...] = ()
+    slowest: float = 0.0
+    workers_alive: int | None = None
+    orphans: int = 0
+    memory_used: float = 0.0
+    memory_limit: float = 0.0
 
     @property
     def failing_probes(self) -> tuple[ProbeState, ...]:
@@ -94,6 +116,14 @@ class Evidence:
         )
 
     @property
+    def in_boot_gap(self) -> bool:
+        """Whether its container was just started, and waits before it starts the server."""
+        container, service = self.backend.container, self.service
+        if container is None or service is None or not container.pauses:
+            return False
+        return 0 <= self.now - service.started <= container.pauses + GRACE_SECONDS
+
+    @property
     def answered(self) -> bool:
         """Whether the application answers; what it did before its last start is no answer."""
         service = self.service
@@ -111,12 +141,16 @@ class Evidence:
         # one failed probe may be chance, but it is no recovery either
         if any(probe.failures >= (1 if self.was_failing else 2) for probe in self.probes):
             return True
+        if self.felt_ends and self.felt_ends[-1].at > self.now - FELT_SECONDS:
+            return True
         if self.answered:
             return False
         suspected = bool(self.failing_probes) or self.listening is False
         if self.service_down:
             # a unit that is down and that nobody asks for is no incident
             return suspected or bool(self.recent_starts)
+        if self.failing_probes and self.listening is False and self.in_boot_gap:
+            return True  # it will not be over in a moment
         return self.deaf or (bool(self.failing_probes) and bool(self.current_boot_failures))
 
     @property
@@ -152,6 +186,38 @@ class Evidence:
             for failure in self.boot_failures
             if failure.at > oldest and failure.at > self.ready
         )
+
+    @property
+    def broken_answers(self) -> tuple[UpstreamFailure, ...]:
+        """Attempts that the application cut short, of the last quarter of an hour."""
+        oldest = self.now - RECENT_SECONDS
+        return tuple(
+            failure
+            for failure in self.failures
+            if failure.reason in _BROKEN and failure.at > oldest
+        )
+
+    @property
+    def felt_ends(self) -> tuple[WorkerEnd, ...]:
+        """Unplanned ends of workers that clients felt, of the last quarter of an hour."""
+        broken = sorted(failure.at for failure in self.broken_answers)
+        # what has been started anew is another, unless its end took the service with it
+        oldest = max(self.ordered_start, self.service.started - _TOOK_ALONG_SECONDS
+                     if self.service is not None else 0.0)  # fmt: skip
+        return tuple(
+            end
+            for end in self.worker_ends
+            if end.at > oldest
+            and end.reason not in PLANNED_WORKER_ENDS
+            and end.reason != "boot_failure"
+            and bisect_right(broken, end.at + _TOGETHER_SECONDS)
+            > bisect_left(broken, end.at - _TOGETHER_SECONDS)
+        )
+
+    @staticmethod
+    def together(end: WorkerEnd, failure: UpstreamFailure) -> bool:
+        """Whether an attempt failed because of a worker's end, as far as their times tell."""
+        return abs(end.at - failure.at) <= _TOGETHER_SECONDS
 
     @property
     def died(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import clock, facts, logs, told
@@ -150,7 +151,6 @@ def _missing_dependency(
     if evidence.drift_since and report is not None and report.verdict == "will_fail":
         said.append(f"The virtualenv lacks it at least since {clock(evidence.drift_since)}.")
     fix = finding.fix if finding and finding.fix else f"install {package} in {where}"
-    restart = (f"systemctl restart {backend.unit}",) if backend.unit else ()
     return Verdict(
         "missing_dependency",
         confidence,
@@ -158,5 +158,5 @@ def _missing_dependency(
         summary,
         evidence.since,
         (*said, *facts(evidence)),
-        (fix, *restart),
+        (fix, *commands.restart(backend)),
     )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from badgateway.diagnosis.capacity import memory_near_limit, restart_policy_gives_up
 from badgateway.diagnosis.evidence import Evidence
+from badgateway.diagnosis.ladders import timeout_ladder
 from badgateway.diagnosis.verdict import RiskFound
 
 
 def find(evidence: Evidence) -> tuple[RiskFound, ...]:
     """Return the risks of one backend."""
-    return tuple(risk for risk in (next_start_fails(evidence),) if risk is not None)
+    found = (
+        next_start_fails(evidence),
+        timeout_ladder(evidence),
+        memory_near_limit(evidence),
+        restart_policy_gives_up(evidence),
+    )
+    return tuple(risk for risk in found if risk is not None)
 
 
 def next_start_fails(evidence: Evidence) -> RiskFound | None:

@@ -13,18 +13,30 @@ from badgateway.diagnosis.deploys import deploying
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.loading import boot_failure, missing_dependency
 from badgateway.diagnosis.services import crash_loop, service_stopped
+from badgateway.diagnosis.starting import bad_option
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import facts, logs
+from badgateway.diagnosis.workers import (
+    upstream_slow,
+    worker_crash,
+    worker_oom,
+    worker_timeout,
+)
 
 Rule = Callable[[Evidence], Verdict | None]
 
 RULES: Final[tuple[Rule, ...]] = (
     missing_dependency,
+    bad_option,
     boot_failure,
     crash_loop,
     # below what is known to have failed, above what a restart looks like while it lasts
     deploying,
     service_stopped,
+    worker_timeout,
+    worker_oom,
+    worker_crash,
+    upstream_slow,
 )
 
 

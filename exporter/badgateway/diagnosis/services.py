@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import facts, last_end, logs
@@ -32,7 +33,7 @@ def crash_loop(evidence: Evidence) -> Verdict | None:
         return None
     manner = f"restarted {starts} times in 15 min"
     if given_up:
-        manner = "systemd has given up starting it"
+        manner = f"{commands.manager(backend)} has given up starting it"
     elif starts < _LOOP_STARTS and not waiting:
         manner = f"{len(ends)} workers ended in the last 2 minutes"
     return Verdict(
@@ -52,7 +53,7 @@ def service_stopped(evidence: Evidence) -> Verdict | None:
     if service is None or service.active not in ("inactive", "failed", "not_found"):
         return None
     exits = [h.reason for h in evidence.happenings if h.what == "exit"]
-    start: tuple[str, ...] = (f"systemctl start {backend.unit}" if backend.unit else "start it",)
+    start: tuple[str, ...] = (commands.start(backend),)
     if service.active == "not_found":
         ended, start = f"does not run: {backend.unit} does not exist any more", ()
     elif service.active == "failed":

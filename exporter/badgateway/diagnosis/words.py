@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.events import BootFailure
 
@@ -50,19 +51,46 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
             )
     if evidence.recent_starts:
         facts.append(f"Restarted {len(evidence.recent_starts)} times in the last 15 minutes.")
+    facts += _container(evidence)
     ends = [e for e in evidence.worker_ends if e.at > evidence.now - 120]
     if ends:
-        facts.append(f"{len(ends)} workers ended in the last 2 minutes.")
+        reasons = ", ".join(dict.fromkeys(e.reason.replace("_", " ") for e in ends))
+        facts.append(f"{len(ends)} workers ended in the last 2 minutes: {reasons}.")
+    if evidence.orphans:
+        facts.append(f"{evidence.orphans} workers live on without their server.")
     recent = [f for f in evidence.failures if f.at > evidence.now - 120]
     if recent:
         facts.append(f"The proxy failed {len(recent)} times in 2 minutes: {recent[-1].reason}.")
     return tuple(facts)
 
 
+def _container(evidence: Evidence) -> list[str]:
+    """What is to be known of how its container starts and stops it."""
+    container = evidence.backend.container
+    if container is None:
+        return []
+    found = [f"Its container's health check says {container.health}."] if container.health else []
+    if container.shell_first:
+        found.append(
+            "The container's first process is a shell, which hands no signal on: to stop it "
+            "takes until Docker kills it, and cuts requests off."
+        )
+    if container.pauses:
+        found.append(
+            f"It waits {span(container.pauses)} before it starts the server: for so long after "
+            "each start nothing answers."
+        )
+    return found
+
+
+def span(seconds: float) -> str:
+    """Return a time as settings write it: ``30 s``, ``1.5 s``."""
+    return f"{seconds:g} s"
+
+
 def logs(evidence: Evidence) -> tuple[str, ...]:
     """Return the commands that show a unit's log and state."""
-    unit = evidence.backend.unit
-    return (f"journalctl -u {unit} -n 50 --no-pager", f"systemctl status {unit}") if unit else ()
+    return commands.show(evidence.backend)
 
 
 def clock(at: float) -> str:

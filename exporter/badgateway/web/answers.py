@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import msgspec
 
 from badgateway.collectors.probes import State
-from badgateway.diagnosis.evidence import Evidence
+from badgateway.diagnosis.evidence import RECENT_SECONDS, Evidence
 from badgateway.diagnosis.verdict import RiskFound, Verdict
 from badgateway.exporter import Exporter
 from badgateway.redaction import redacted
@@ -77,7 +78,7 @@ def answer(exporter: Exporter, at: float) -> Answer:
         if name in exporter.conclusions.verdicts
     )
     sources = {
-        name: "" if status.up else status.problem or "not tried yet"
+        name: status.problem or ("" if status.up else "not tried yet")
         for name, status in sorted(exporter.statuses().items())
     }
     return Answer(1, at, backends, sources)
@@ -127,9 +128,10 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
         for probe in probes:
             if probe.target.vantage == vantage:
                 hops.append(Hop(vantage, redacted(probe.target.url), *_probe(probe)))
-    backend = evidence.backend
+    backend, failed = evidence.backend, _failed(evidence)
     for upstream in backend.upstreams:
-        hops.append(Hop("upstream", upstream, *_LISTENING[evidence.listening]))
+        state, text = _LISTENING[evidence.listening]
+        hops.append(Hop("upstream", upstream, state, text + failed))
     for probe in probes:
         if probe.target.vantage == "origin":
             hops.append(Hop("origin", redacted(probe.target.url), *_probe(probe)))
@@ -141,6 +143,7 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
         text = f"{service.active}{f' ({service.sub})' if service.sub else ''}"
         text += f", {len(evidence.recent_starts)} automatic restarts in 15 min"
         hops.append(Hop("service", name, state, text))
+    hops += _workers(evidence)
     report = evidence.next_start
     if report is not None:
         state = {"ok": "ok", "will_fail": "warning", "may_fail": "warning"}.get(
@@ -152,6 +155,37 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
         text = "; ".join([words, *(grave[:3] or ([report.problem] if report.problem else []))])
         hops.append(Hop("packages", report.virtualenv or report.project, state, text))
     return tuple(hops)
+
+
+def _workers(evidence: Evidence) -> list[Hop]:
+    """The server's workers, where they can be seen, or something was told of them."""
+    backend, alive = evidence.backend, evidence.workers_alive
+    oldest = evidence.now - RECENT_SECONDS
+    ended = Counter(end.reason for end in evidence.worker_ends if end.at > oldest)
+    if alive is None and not ended:
+        return []
+    words = [] if alive is None else [f"{alive} of {backend.workers} alive"]
+    if ended:
+        by_reason = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in ended.items())
+        words.append(f"ended in 15 min: {by_reason}")
+    if evidence.orphans:
+        words.append(f"{evidence.orphans} live on without their server")
+    state = "ok"
+    if evidence.felt_ends or alive == 0:
+        state = "failing"
+    elif (alive is not None and alive < backend.workers) or evidence.orphans:
+        state = "warning"
+    return [Hop("workers", backend.server, state, "; ".join(words))]
+
+
+def _failed(evidence: Evidence) -> str:
+    """What the proxies' logs say of attempts at the backend; empty when they say of none."""
+    oldest = evidence.now - RECENT_SECONDS
+    failed = Counter(failure.reason for failure in evidence.failures if failure.at > oldest)
+    if not failed:
+        return ""
+    by_reason = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in failed.most_common(3))
+    return f"; attempts that failed in 15 min: {by_reason}"
 
 
 def _probe(probe: State) -> tuple[str, str]:

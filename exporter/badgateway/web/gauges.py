@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 from badgateway import __version__, vocabulary
-from badgateway.collectors.listeners import any_listening
+from badgateway.collectors import settings
+from badgateway.collectors.listeners import Listeners, listens, queue
 from badgateway.diagnosis import risks
 from badgateway.exporter import Exporter
 from badgateway.supervision import Run
@@ -32,6 +33,7 @@ def samples(exporter: Exporter) -> Iterator[Sample]:
     yield from _probes(exporter)
     for backend in exporter.paths.backends:
         yield from _path(exporter, backend)
+        yield from _settings(backend)
         yield from _announced(exporter, backend)
         yield from _service(exporter, backend)
         yield from _packages(exporter, backend)
@@ -82,7 +84,7 @@ def _probes(exporter: Exporter) -> Iterator[Sample]:
 
 def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
     environment = exporter.config.environment
-    hops = [(p.proxy, p.route.site, p.route.upstream) for p in backend.paths]
+    hops = dict.fromkeys((p.proxy, p.route.site, p.route.upstream) for p in backend.paths)
     for proxy, site, upstream in hops or [("", "", next(iter(backend.upstreams), ""))]:
         yield (
             "backend_info",
@@ -92,11 +94,30 @@ def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
             ),
             1,
         )  # fmt: skip
-    for upstream in backend.upstreams:
-        listeners = exporter.listeners
-        listening = any_listening(listeners, (upstream,)) if listeners is not None else None
+    yield from _listening(exporter.listeners, backend)
+
+
+def _settings(backend: Backend) -> Iterator[Sample]:
+    for hop, setting, seconds in settings.timeouts(backend):
+        yield "timeout_seconds", (backend.name, hop, setting), seconds
+    for check, differs in settings.mismatches(backend).items():
+        yield "config_mismatch", (backend.name, check), float(differs)
+
+
+def _listening(listeners: Listeners | None, backend: Backend) -> Iterator[Sample]:
+    for upstream in backend.upstreams if listeners is not None else ():
+        assert listeners is not None
+        labels = (backend.name, upstream)
+        listening = listeners.at(upstream)
+        if backend.container is not None:
+            listening = listens(listeners, backend)
         if listening is not None:
-            yield "upstream_listening", (backend.name, upstream), float(listening)
+            yield "upstream_listening", labels, float(listening)
+        waiting = queue(listeners, backend, upstream)
+        if waiting is not None:
+            yield "accept_queue_length", labels, waiting.length
+            if waiting.limit:
+                yield "accept_queue_limit", labels, waiting.limit
 
 
 def _announced(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
@@ -114,12 +135,16 @@ def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
         return
     service = evidence.service
     labels = (backend.name, backend.manager, backend.unit)
-    readable = backend.manager != "systemd" or exporter.bus.status.up
+    contained = backend.manager == "docker"
+    readable = exporter.docker.up if contained else (
+        backend.manager != "systemd" or exporter.bus.status.up
+    )  # fmt: skip
     now = service.active if service is not None and readable else "unknown"
     now = now.replace("-", "_") if now.replace("-", "_") in vocabulary.SERVICE_STATES else "unknown"
     for state in vocabulary.SERVICE_STATES:
         yield "service_state", (*labels, state), float(state == now)
-    ended = exporter.services.last_exits().get(backend.unit)
+    kept = exporter.docker.collector if contained else exporter.services
+    ended = kept.last_exits().get(backend.unit)
     if ended is not None:
         yield "service_last_exit_timestamp_seconds", (*labels, ended[1]), ended[0]
     if backend.launch is not None:
@@ -127,6 +152,11 @@ def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
         alive = exporter.workers.alive.get(backend.name)
         if alive is not None and readable:
             yield "workers", (backend.name, backend.server), alive
+    memory = exporter.cgroups.memory.get(backend.name)
+    if memory is not None:
+        yield "memory_bytes", (backend.name,), memory.used
+        if memory.limit is not None:
+            yield "memory_limit_bytes", (backend.name,), memory.limit
     for kind, at in exporter.dependencies.deployed(backend.name).items():
         yield "deploy_last_timestamp_seconds", (backend.name, kind), at
 
@@ -147,6 +177,8 @@ def _packages(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
         yield "dependency_drift", (backend.name, kind), number
     seen: set[tuple[str, ...]] = set()
     for finding in report.findings:
+        if finding.kind not in vocabulary.DRIFT_KINDS:
+            continue
         labels = (
             backend.name,
             finding.subject[:_TEXT_LIMIT],
