@@ -16,7 +16,7 @@ from tests.lab import parts
 from tests.lab.host import refusal
 from tests.lab.require import require, unavailable
 
-pytestmark = [pytest.mark.demo, pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.demo, pytest.mark.lab, pytest.mark.timeout(900)]
 
 _PAGE_SECONDS = 60.0
 _METRIC_SECONDS = 10.0
@@ -55,13 +55,14 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Played]]:
-    """Both forms of the demonstration, at the same time: they wait most of it."""
-    for part in ("caddy", "prometheus", "alertmanager"):
+    """All the demonstrations, at the same time: they wait most of it."""
+    for part in ("caddy", "nginx", "prometheus", "alertmanager"):
         require(part)
     folder = tmp_path_factory.mktemp("demo")
     started = {"plain": Played(folder / "plain", PLAIN="1")}
     if not refusal():
         started["systemd"] = Played(folder / "systemd")
+        started["docker"] = Played(folder / "docker", SCENARIO="worker-timeout")
     yield started
     for demo in started.values():
         demo.end()
@@ -81,3 +82,13 @@ def test_it_pages_with_the_package_from_plain_processes(played: dict[str, Played
     result = played["plain"].result()
     assert result["systemd"] is False
     assert result["seconds"]["fault_to_page"] <= _PAGE_SECONDS
+
+
+def test_it_pages_with_the_worker_timeout_of_a_container(played: dict[str, Played]) -> None:
+    if "docker" not in played:
+        unavailable(f"no host can be booted: {refusal()}")
+    result = played["docker"].result()
+    assert result["scenario"] == "worker-timeout"
+    assert result["seconds"]["fault_to_metric"] <= 30 + _METRIC_SECONDS
+    assert result["seconds"]["fault_to_page"] <= 30 + _PAGE_SECONDS
+    assert result["seconds"]["mistake_to_warning"] <= 2 * _METRIC_SECONDS

@@ -76,6 +76,8 @@ def _machine(scenario: Scenario, terminal: Terminal) -> Machine:
             version = host.run(["systemctl", "--version"]).stdout.split("\n")[0]
             terminal.say(f"Booted {version}, in private namespaces; its files are in memory.")
             return host
+    if scenario.needs_host:
+        raise parts.PartMissing(scenario.needs_host)
     terminal.say("Plain processes in restart loops play the story instead. This does not show:")
     for hidden in scenario.hidden_without_systemd:
         terminal.say(f"  - {hidden}")
@@ -97,6 +99,8 @@ def _play(
     stage: Stage | None = None
     try:
         scenario.build(machine)
+        if scenario.files is not None:
+            scenario.files(machine)
         observers.start_exporter(machine, scenario.configuration(machine))
         observers.start_prometheus(machine)
         stage = Stage(machine, scenario.backend, scenario.site_port, pager)

@@ -221,6 +221,10 @@ def _kernel_filesystems(root: Path) -> None:
             continue
         kernel.mount(str(place), place, flags=kernel.MS_BIND)
         kernel.mount("none", place, flags=kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
+    # Those of a network are each network's own: Docker sets some for its bridge.
+    network = root / "proc/sys/net"
+    kernel.mount(str(network), network, flags=kernel.MS_BIND)
+    kernel.mount("none", network, flags=kernel.MS_REMOUNT | kernel.MS_BIND)
     kernel.mount("sysfs", root / "sys", "sysfs", guarded | kernel.MS_RDONLY)
     kernel.mount("cgroup2", root / "sys/fs/cgroup", "cgroup2", guarded)
 

@@ -109,6 +109,10 @@ class Scenario:
     steps: Sequence[Step]
     services: Sequence[str]
     """The services whose logs are shown when a step is not seen."""
+    needs_host: str = ""
+    """Why plain processes cannot play it; empty when they can."""
+    files: Callable[[Machine], None] | None = None
+    """Writes what the exporter's unit needs beside what is shipped, before it starts."""
     hidden_without_systemd: Sequence[str] = field(default_factory=tuple)
     """What a machine of plain processes cannot show of it."""
 
@@ -144,6 +148,35 @@ def metric_is(metric: str, value: float, moment: str = "", **labels: str) -> Sig
         return f"{metric}{{{shown}}} {seen:g}" if seen == value else None
 
     return Sight("metric", f"{metric}{{{shown}}} {value:g}", look, moment)
+
+
+def counted(metric: str, at_least: float, moment: str = "", **labels: str) -> Sight:
+    """The exporter has counted at least so much on a series of this backend."""
+    shown = ",".join(f'{key}="{label}"' for key, label in labels.items())
+
+    def look(stage: Stage) -> str | None:
+        seen = stage.sample(metric, {"backend": stage.backend, **labels})
+        return f"{metric}{{{shown}}} {seen:g}" if seen is not None and seen >= at_least else None
+
+    return Sight("metric", f"{metric}{{{shown}}} {at_least:g} or more", look, moment)
+
+
+def nobody_notified(status: str = "firing") -> Sight:
+    """Alertmanager has told the pager nothing of this backend since the step began."""
+
+    def look(stage: Stage) -> str | None:
+        told = [
+            notification
+            for notification in stage.pager.received
+            if notification.receiver == "pager"
+            and notification.status == status
+            and notification.at >= stage.step_started
+            and notification.about(stage.backend)
+        ]
+        stage.note = told[0].text() if told else ""
+        return None if told else "nothing"
+
+    return Sight("notification to pager", "none", look)
 
 
 def front_page_says(*words: str) -> Sight:

@@ -30,6 +30,11 @@ def install_editable(machine: Machine, project: str) -> None:
     _pip(machine, f"{project}/.venv", ["-e", machine.place(project)], {})
 
 
+def install(machine: Machine, folder: str, *packages: str) -> None:
+    """Install packages into the virtualenv ``folder``."""
+    _pip(machine, folder, list(packages), {})
+
+
 def uninstall(machine: Machine, project: str, package: str) -> None:
     """Run ``pip uninstall PACKAGE`` in the project's own virtualenv."""
     _run(machine, f"{project}/.venv", ["uninstall", "-y", package], {})

@@ -10,16 +10,21 @@ from typing import Final
 
 from tests.lab import parts
 
-_WITH_RUNTIME: Final = (
-    "anyio", "click", "h11", "idna", "msgspec", "starlette", "typing-extensions", "uvicorn",
-)  # fmt: skip
+_LOCKED: Final = {
+    "runtime": (
+        "anyio", "click", "h11", "idna", "msgspec", "packaging", "starlette",
+        "typing-extensions", "uvicorn",
+    ),
+    "development": ("gunicorn",),
+}  # fmt: skip
+"""Lock → the packages of it that the applications use too."""
 
 
 def wheelhouse() -> Path:
     """Return the folder of wheels, filling it once; raises PartMissing."""
     folder = parts.LAB / "wheels"
     stamp = folder / "pinned.txt"
-    pinned = Path(__file__).with_name("wheels.txt").read_text() + _from_runtime_lock()
+    pinned = Path(__file__).with_name("wheels.txt").read_text() + _from_locks()
     if _is_there(stamp, pinned):
         return folder
     with parts.locked():
@@ -49,8 +54,13 @@ def _fetch(folder: Path, pinned: str) -> None:
         raise parts.PartMissing(f"wheels could not be fetched: {done.stderr.strip()}")
 
 
-def _from_runtime_lock() -> str:
-    """Return the lock's entries of the packages that the applications use too."""
-    lock = (parts.CHECKOUT / "deploy" / "locked" / "runtime.txt").read_text()
-    entries = re.findall(r"^([a-z0-9-]+)(==.*?)(?=^[a-z0-9]|\Z)", lock, re.MULTILINE | re.DOTALL)
-    return "".join(f"{name}{pin}" for name, pin in entries if name in _WITH_RUNTIME)
+def _from_locks() -> str:
+    """Return the locks' entries of the packages that the applications use too."""
+    found = []
+    for lock, names in _LOCKED.items():
+        text = (parts.CHECKOUT / "deploy" / "locked" / f"{lock}.txt").read_text()
+        entries = re.findall(
+            r"^([a-z0-9-]+)(==.*?)(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL
+        )
+        found += [f"{name}{pin}" for name, pin in entries if name in names]
+    return "".join(found)
