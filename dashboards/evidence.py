@@ -22,6 +22,7 @@ _SERVICE_COLORS: Final = {
     "failed": RED,
     "not_found": PURPLE,
     "maintenance": BLUE,
+    "paused": BLUE,
     "unknown": GREY,
 }
 _VERDICT_COLORS: Final = {"ok": GREEN, "may_fail": ORANGE, "will_fail": RED, "unknown": GREY}
@@ -115,6 +116,37 @@ def upstream() -> list[Any]:
             (State(0, "nothing listens", RED), State(1, "listening", GREEN)),
             height=4,
         ),
+        style.graph(
+            "Waiting to be accepted",
+            "Connections that no worker has taken yet, and how many may wait. Above that, TCP "
+            "times out (504) and a unix socket refuses at once (502).",
+            [
+                Query(
+                    f"max by (backend, upstream) ({pq.metric('accept_queue_length')})",
+                    "{{upstream}}",
+                ),
+                Query(
+                    f"max by (backend, upstream) ({pq.metric('accept_queue_limit')})",
+                    "{{upstream}} limit",
+                ),
+            ],
+            unit="short",
+            span=12,
+            height=6,
+        ),
+        style.graph(
+            "Timeouts as configured",
+            "How long each hop waits. A worker that is killed before the proxy gives up is a 502.",
+            [
+                Query(
+                    f"max by (backend, hop, setting) ({pq.metric('timeout_seconds')})",
+                    "{{hop}} {{setting}}",
+                )
+            ],
+            unit="s",
+            span=12,
+            height=6,
+        ),
     ]
 
 
@@ -168,6 +200,20 @@ def lifecycle() -> list[Any]:
             [Query(pq.times("worker_recycles_total", "reason"), "{{reason}}")],
             unit="short",
             span=8,
+        ),
+        style.graph(
+            "Memory",
+            "Of the unit's or container's control group, without what the kernel would give back "
+            "at once; and what it may use.",
+            [
+                Query(f"max by (backend) ({pq.metric('memory_bytes')})", "{{backend}}"),
+                Query(
+                    f"max by (backend) ({pq.metric('memory_limit_bytes')})", "{{backend}} limit"
+                ),
+            ],
+            unit="bytes",
+            span=24,
+            height=6,
         ),
     ]
 
