@@ -207,9 +207,7 @@ def lifecycle() -> list[Any]:
             "at once; and what it may use.",
             [
                 Query(f"max by (backend) ({pq.metric('memory_bytes')})", "{{backend}}"),
-                Query(
-                    f"max by (backend) ({pq.metric('memory_limit_bytes')})", "{{backend}} limit"
-                ),
+                Query(f"max by (backend) ({pq.metric('memory_limit_bytes')})", "{{backend}} limit"),
             ],
             unit="bytes",
             span=24,

@@ -14,11 +14,7 @@ from typing import Any, Final
 from badgateway import config as settings
 from badgateway import state, useragent
 from badgateway.announcements import FOLDER, Announcements
-from badgateway.blocking import Blocking
-from badgateway.collectors import listeners as listening
-from badgateway.collectors.cgroups import Cgroups
 from badgateway.collectors.dependencies import Dependencies
-from badgateway.collectors.listeners import Listeners
 from badgateway.collectors.probes import Probes, Target
 from badgateway.collectors.processes import Processes
 from badgateway.collectors.proxies import Proxies
@@ -29,6 +25,7 @@ from badgateway.committer import Committer
 from badgateway.conclusions import Collectors, Conclusions, Surroundings
 from badgateway.containerwatch import ContainerWatch
 from badgateway.counters import Counters
+from badgateway.hostwatch import HostWatch
 from badgateway.intake import Intake
 from badgateway.recollection import Recollection
 from badgateway.retention import Present, Retention
@@ -41,9 +38,6 @@ from badgateway.topology.backends import PathMap
 from badgateway.topology.discovery import Discovery, Findings
 
 DIAGNOSE_SECONDS: Final = 1.0
-LISTEN_SECONDS: Final = 2.0
-WORKERS_SECONDS: Final = 2.0
-WORKERS_PAUSE_SECONDS: Final = 0.05
 RECONFIGURE_SECONDS: Final = 5.0
 STRANGE_SECONDS: Final = 2.0
 TOKENS_KEPT: Final = 8
@@ -89,7 +83,6 @@ class Exporter:
         self.dependencies = Dependencies(storage, memory.get("dependencies", {}))
         self.processes = Processes(self.counters)
         self.announcements = Announcements(storage / FOLDER if storage else None)
-        self.cgroups = Cgroups()
         self._look_again = asyncio.Event()
         self.docker = ContainerWatch(
             config, self.counters, self._positions.get(Docker.NAME), memory.get("containers"),
@@ -157,7 +150,9 @@ class Exporter:
         self.committer = Committer(self.counters, checkpoint, self._recollection.document)
         self.supervisor = Supervisor()
         self.findings = Findings()
-        self.listeners: Listeners | None = None
+        self.host = HostWatch(
+            self.supervisor, self.processes, self.workers, lambda: self.paths, self._running_units
+        )
         self._targets: frozenset[Target] = frozenset()
         self._main_pids: dict[str, int] = {}
         self._stopping = False
@@ -165,7 +160,6 @@ class Exporter:
         self._looking = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
         self._discovered = asyncio.Event()
-        self._proc = Blocking("reading the process table")
         if checkpoint and checkpoint.problem:
             log.error("the last checkpoint is not taken up: %s", checkpoint.problem)
             self.counters.add("source_gaps_total", (CHECKPOINT,))
@@ -179,7 +173,7 @@ class Exporter:
             ("docker", self.docker.daemon.run),
             ("discovery", self._discover),
             ("diagnosis", self._diagnose),
-            ("listeners", self._listen),
+            ("listeners", self.host.watch_listeners),
             ("workers", self._watch_workers),
             ("dependencies", self.dependencies.run),
             ("announcements", self.announcements.run),
@@ -348,55 +342,15 @@ class Exporter:
         for paths in (self.findings.on_disk, self.paths):
             self.proxies.declare(paths, self.streams.errors_heard, self.streams.access_heard)
 
-    async def _listen(self) -> None:
-        reader = listening.Reader()
-        while True:
-            looked: Listeners | None = None
-            with self.supervisor.timed("listeners"):
-                containers = [b.container.pid for b in self.paths.backends if b.container]
-                looked = await self._proc.call(reader.read, [pid for pid in containers if pid])
-                self.processes.count(await self._proc.call(self.processes.look))
-                memory = await self._proc.call(self.cgroups.look, self._mains())
-                for backend in self.cgroups.take(memory):
-                    self._out_of_memory(backend, time.time())
-            self.listeners = looked
-            await asyncio.sleep(LISTEN_SECONDS)
-
     async def _watch_workers(self) -> None:
-        table = Blocking("reading the servers' processes")
-        await self._discovered.wait()
-        pause = WORKERS_SECONDS
-        try:
-            while True:
-                with self.supervisor.timed("workers"):
-                    backends = self.paths.backends
-                    survey = await table.call(self.workers.look, backends, self._mains())
-                    self.workers.take_survey(survey, backends)
-                try:
-                    async with asyncio.timeout(pause):
-                        await self.workers.changed.wait()
-                    pause = WORKERS_PAUSE_SECONDS  # another will soon be born in its place
-                except TimeoutError:
-                    pause = min(2 * pause, WORKERS_SECONDS)
-                await asyncio.sleep(WORKERS_PAUSE_SECONDS)
-        finally:
-            self.workers.close()
+        await self._discovered.wait()  # before that nobody's workers are known
+        await self.host.watch_workers()
 
     def _out_of_memory(self, backend: str, at: float) -> None:
         self.workers.ends.proof(at, "oom", backend)
 
-    def _mains(self) -> dict[str, int]:
-        """Backend → the first process of its service, of those that run."""
-        units = self.services.main_pids() if self.bus.status.up else {}
-        found = {}
-        for backend in self.paths.backends:
-            if backend.container is not None:
-                found[backend.name] = backend.container.pid
-            elif backend.unit:
-                found[backend.name] = units.get(backend.unit, 0)
-            elif (state := self.processes.state(backend.name)) is not None:
-                found[backend.name] = state.main_pid
-        return {name: pid for name, pid in found.items() if pid}
+    def _running_units(self) -> dict[str, int]:
+        return self.services.main_pids() if self.bus.status.up else {}
 
     def _count_held(self) -> None:
         self.services.tick()
@@ -417,10 +371,10 @@ class Exporter:
         return Surroundings(
             self.paths,
             self._targets,
-            self.listeners,
+            self.host.listeners,
             bool(self.bus.status.up),
             self.docker.up,
-            self.cgroups.memory,
+            self.host.memory,
             self.streams.settled,
             {name: s.problem for name, s in self.statuses().items() if s.up is False},
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -18,12 +18,20 @@ _GROUPS: Final = {
     "storage": "State",
     "log": "Log",
 }
+_INTERRUPTED: Final = 130
 EXIT_CODES: Final = "Exit codes:"
 _BEFORE_CODE: Final = re.compile(r"[,;] (?=\d+ |else )")
 
 
 class Command(click.Command):
-    """A command whose options are shown in groups."""
+    """A command whose options are shown in groups, and that ends as programs do when interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; interrupted, it ends with 130, as a shell says it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, those without a group first."""

@@ -94,7 +94,7 @@ def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
             ),
             1,
         )  # fmt: skip
-    yield from _listening(exporter.listeners, backend)
+    yield from _listening(exporter.host.listeners, backend)
 
 
 def _settings(backend: Backend) -> Iterator[Sample]:
@@ -152,7 +152,7 @@ def _service(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
         alive = exporter.workers.alive.get(backend.name)
         if alive is not None and readable:
             yield "workers", (backend.name, backend.server), alive
-    memory = exporter.cgroups.memory.get(backend.name)
+    memory = exporter.host.memory.get(backend.name)
     if memory is not None:
         yield "memory_bytes", (backend.name,), memory.used
         if memory.limit is not None:
