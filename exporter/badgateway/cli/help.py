@@ -24,7 +24,7 @@ _BEFORE_CODE: Final = re.compile(r"[,;] (?=\d+ |else )")
 
 
 class Command(click.Command):
-    """A command whose options are shown in groups, and that ends as programs do when interrupted."""
+    """A command whose options are shown in groups; interrupted, it ends as programs do."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; interrupted, it ends with 130, as a shell says it."""
