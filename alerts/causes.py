@@ -44,6 +44,10 @@ FIRST_STEP: Final = MappingProxyType(
             "See what it waits for: workers all busy, an event loop blocked, a database; "
             "badgateway diagnose shows each hop."
         ),
+        "container_unhealthy": (
+            "Read what its health check says (docker inspect) and what the application logs; "
+            "Docker does not restart it for that."
+        ),
         "deploying": (
             "Wait for the deploy or restart to end, or ask whoever runs it; "
             "badgateway verify says whether it came up."

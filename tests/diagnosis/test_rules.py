@@ -10,6 +10,7 @@ from badgateway.collectors.services import Happening
 from badgateway.diagnosis import risks, rules
 from badgateway.events import ServerEnd, WorkerEnd
 from badgateway.packages.findings import Finding, Report
+from badgateway.topology.container import Container
 from tests.diagnosis.builders import (
     BACKEND,
     FAILED,
@@ -238,6 +239,10 @@ def test_every_cause_a_rule_can_conclude_is_in_the_vocabulary() -> None:
                 boot_failures=(),
                 next_start=REPORT,
                 server_ends=(ServerEnd(NOW - 2, "gunicorn", "usage"),),
+            ),
+            healthy(
+                backend=replace(BACKEND, container=Container("api", "1", health="unhealthy")),
+                probes=(probe("edge", 3),),
             ),
             hurt("timeout"),
             hurt("oom"),

@@ -8,7 +8,7 @@ import pytest
 
 from badgateway.diagnosis.rules import diagnose
 from badgateway.topology.container import Container
-from tests.diagnosis.builders import NOW, SITE, UP, failure, healthy, hurt, probe
+from tests.diagnosis.builders import NOW, SITE, UP, failure, healthy, hurt, probe, worker_end
 
 
 @pytest.mark.parametrize("seen", ["reset", "premature_close", "upstream_closed"])
@@ -69,6 +69,24 @@ def test_a_request_that_is_only_slow_is_no_worker_timeout() -> None:
     assert diagnose(slow).cause == "upstream_slow"
     timed_out = hurt(worker_ends=(), failures=(failure(-10, "response_timeout"),))
     assert diagnose(timed_out).cause == "none"
+
+
+def test_workers_that_die_one_after_the_other_are_a_loop_though_the_server_listens() -> None:
+    ends = tuple(worker_end(-60 + i, "unknown") for i in range(20))
+    hanging = healthy(probes=(probe("edge", 3, "response_timeout", 0),), worker_ends=ends)
+    verdict = diagnose(hanging)
+    assert verdict.cause == "crash_loop"
+    assert "20 ended" in verdict.summary
+    stuck = tuple(replace(end, reason="timeout") for end in ends)
+    assert diagnose(replace(hanging, worker_ends=stuck)).cause == "upstream_slow"
+
+
+def test_a_failing_health_check_explains_what_nothing_else_does() -> None:
+    container = Container("shop/web", "12345678901234567890", health="unhealthy")
+    site = replace(SITE, manager="docker", unit="shop/web", container=container)
+    assert diagnose(healthy(backend=site)).cause == "none"
+    failing = healthy(backend=site, probes=(probe("edge", 3),))
+    assert diagnose(failing).cause == "container_unhealthy"
 
 
 def test_the_gap_of_a_container_that_waits_first_is_no_outage() -> None:

@@ -12,7 +12,7 @@ from badgateway.collectors import settings
 from badgateway.collectors.settings import Bound
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import RiskFound
-from badgateway.diagnosis.words import clock
+from badgateway.diagnosis.words import clock, several
 
 NEAR: Final = 0.8
 """Share of the worker timeout from which on an answer is near it."""
@@ -41,8 +41,8 @@ def timeout_ladder(evidence: Evidence) -> RiskFound | None:
     facts = []
     if killed:
         facts.append(
-            f"{len(killed)} workers were killed by their timeout in the last "
-            f"{KILLED_SECONDS / 3600:.0f} hours, last at {clock(max(killed))}."
+            f"Killed by their timeout in the last {KILLED_SECONDS / 3600:.0f} hours: "
+            f"{several(len(killed), 'worker')}, last at {clock(max(killed))}."
         )
     if near:
         facts.append(f"An answer took {evidence.slowest:.1f} s in the last 15 minutes.")

@@ -12,7 +12,7 @@ from typing import Final
 from badgateway.diagnosis.deploys import deploying
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.loading import boot_failure, missing_dependency
-from badgateway.diagnosis.services import crash_loop, service_stopped
+from badgateway.diagnosis.services import container_unhealthy, crash_loop, service_stopped
 from badgateway.diagnosis.starting import bad_option
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import facts, logs
@@ -37,6 +37,7 @@ RULES: Final[tuple[Rule, ...]] = (
     worker_oom,
     worker_crash,
     upstream_slow,
+    container_unhealthy,
 )
 
 

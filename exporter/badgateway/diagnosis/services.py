@@ -8,8 +8,11 @@ from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import facts, last_end, logs
+from badgateway.vocabulary import PLANNED_WORKER_ENDS
 
 _JUST_STARTED: Final = 60.0
+_OF_OTHERS: Final = PLANNED_WORKER_ENDS | {"timeout", "oom"}
+"""Ends of workers that are no loop, or have a rule of their own."""
 _LOOP_STARTS: Final = 3
 """Automatic restarts within a quarter of an hour from which on it is a loop."""
 
@@ -23,11 +26,15 @@ def crash_loop(evidence: Evidence) -> Verdict | None:
     if evidence.now - service.started < _JUST_STARTED:
         # systemd's own count goes back to before the exporter was started
         starts = max(starts, service.restarts)
-    ends = [e for e in evidence.worker_ends if e.at > evidence.now - 120]
+    ends = [
+        e for e in evidence.worker_ends
+        if e.at > evidence.now - 120 and e.reason not in _OF_OTHERS
+    ]  # fmt: skip
     waiting = service.sub == "auto-restart" and service.restarts > 0
     given_up = service.active == "failed" and (starts > 0 or service.restarts > 0)
     if starts < _LOOP_STARTS and not waiting and not given_up:
-        if not (evidence.deaf and len(ends) >= 2 * _LOOP_STARTS):
+        # a server may live on, and listen, while no worker of it does
+        if len(ends) < 2 * _LOOP_STARTS or not (evidence.deaf or not evidence.answered):
             return None
     elif not evidence.service_down and evidence.answered:
         return None
@@ -35,7 +42,17 @@ def crash_loop(evidence: Evidence) -> Verdict | None:
     if given_up:
         manner = f"{commands.manager(backend)} has given up starting it"
     elif starts < _LOOP_STARTS and not waiting:
-        manner = f"{len(ends)} workers ended in the last 2 minutes"
+        reasons = ", ".join(dict.fromkeys(e.reason.replace("_", " ") for e in ends))
+        return Verdict(
+            "crash_loop",
+            0.8,
+            backend.unit,
+            f"The workers of {backend.name} do not stay up: {len(ends)} ended in the last "
+            f"2 minutes ({reasons}).",
+            evidence.since,
+            facts(evidence),
+            logs(evidence),
+        )
     return Verdict(
         "crash_loop",
         0.8,
@@ -45,6 +62,23 @@ def crash_loop(evidence: Evidence) -> Verdict | None:
         facts(evidence),
         logs(evidence),
     )
+
+
+def container_unhealthy(evidence: Evidence) -> Verdict | None:
+    """It fails, and its container's own health check says so too."""
+    container, backend = evidence.backend.container, evidence.backend
+    if container is None or container.health != "unhealthy" or evidence.service_down:
+        return None
+    return Verdict(
+        "container_unhealthy",
+        0.6,
+        backend.unit,
+        f"{backend.name} runs, and the health check of its container fails too.",
+        evidence.since,
+        facts(evidence),
+        (f"docker inspect --format '{{{{json .State.Health}}}}' {container.identifier[:12]}",
+         *logs(evidence)),
+    )  # fmt: skip
 
 
 def service_stopped(evidence: Evidence) -> Verdict | None:

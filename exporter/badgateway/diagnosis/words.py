@@ -55,9 +55,9 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
     ends = [e for e in evidence.worker_ends if e.at > evidence.now - 120]
     if ends:
         reasons = ", ".join(dict.fromkeys(e.reason.replace("_", " ") for e in ends))
-        facts.append(f"{len(ends)} workers ended in the last 2 minutes: {reasons}.")
+        facts.append(f"{several(len(ends), 'worker')} ended in the last 2 minutes: {reasons}.")
     if evidence.orphans:
-        facts.append(f"{evidence.orphans} workers live on without their server.")
+        facts.append(f"Living on without their server: {several(evidence.orphans, 'worker')}.")
     recent = [f for f in evidence.failures if f.at > evidence.now - 120]
     if recent:
         facts.append(f"The proxy failed {len(recent)} times in 2 minutes: {recent[-1].reason}.")
@@ -81,6 +81,11 @@ def _container(evidence: Evidence) -> list[str]:
             "each start nothing answers."
         )
     return found
+
+
+def several(number: int, thing: str) -> str:
+    """Return a number of things: ``1 worker``, ``2 workers``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def span(seconds: float) -> str:
