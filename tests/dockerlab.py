@@ -110,7 +110,16 @@ class DockerLab:
             settings: ``labels``, ``tty``, ``environment``, ``working_dir``, ``healthcheck``, and
                 whatever the host configuration knows.
         """
-        own = ("labels", "tty", "environment", "working_dir", "healthcheck", "entrypoint")
+        settings.setdefault("stop_timeout", 1)  # a daemon that goes down waits for each
+        own = (
+            "stop_timeout",
+            "labels",
+            "tty",
+            "environment",
+            "working_dir",
+            "healthcheck",
+            "entrypoint",
+        )
         given = {key: settings.pop(key) for key in own if key in settings}
         command = settings.pop("command", ["sh", "-c", script])
         host = self.client.create_host_config(network_mode="host", **settings)

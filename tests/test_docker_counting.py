@@ -121,17 +121,19 @@ def test_each_end_and_start_has_its_reason(lab: DockerLab, tmp_path: Path) -> No
 def test_a_crash_loop_is_counted_to_the_last_start_over_kills_of_the_exporter(
     lab: DockerLab, tmp_path: Path
 ) -> None:
+    identifier = lab.create(
+        "loop", "sleep 0.05; exit 3",
+        restart_policy={"Name": "on-failure", "MaximumRetryCount": 6},
+    )  # fmt: skip
     with ExporterProcess(tmp_path, config(lab, "loop")) as exporter:
-        lab.run(
-            "loop", "sleep 0.05; exit 3",
-            restart_policy={"Name": "on-failure", "MaximumRetryCount": 6},
-        )  # fmt: skip
+        watching(exporter, "loop")
+        lab.client.start(identifier)
         for pause in (0.9, 0.6, 1.5):
             time.sleep(pause)
             exporter.end(signal.SIGKILL)
             time.sleep(0.3)
             exporter.start()
-        lab.wait_for(lab.client.inspect_container("loop")["Id"], "exited", 20)
+        lab.wait_for(identifier, "exited", 20)
         settles(exporter, "loop", {
             (EXITS, "exit_code"): 7, (EXITS, "start_limit"): 1, (RESTARTS, "exit_code"): 6,
         })  # fmt: skip

@@ -81,7 +81,7 @@ def test_it_is_found_and_its_worker_timeouts_restarts_and_memory_are_seen(
         exporter.wait_for("backend_info", 1, manager="docker", unit="shop/web", server="gunicorn")
         exporter.wait_for("upstream_listening", 1, upstream=f"127.0.0.1:{port}")
         exporter.wait_for("workers", 1, backend="shop/web")
-        assert exporter.total("memory_limit_bytes", backend="shop/web") == 200 * 2**20
+        exporter.wait_for("memory_limit_bytes", 200 * 2**20, backend="shop/web")
         assert 2**20 < exporter.total("memory_bytes", backend="shop/web") < 200 * 2**20
         exporter.wait_for("source_up", 1, source="shop/web-container")
         document = lab.client.inspect_container(identifier)

@@ -149,6 +149,29 @@ def test_events_that_come_later_than_the_description_of_what_followed_count_noth
     assert reasons(tracker.event(event("die", 40, exitCode="0"))) == ["exit clean_exit"]
 
 
+def test_a_start_and_its_end_described_before_their_events_are_counted_once() -> None:
+    tracker = ContainerTracker("boot")
+    given: dict[str, Any] = {"restarts": 1, "policy": "on-failure", "retries": 1}
+    tracker.look(described(10, policy="on-failure", retries=1))
+    told = tracker.event(event("die", 20, exitCode="3"))
+    told += tracker.look(described(30, 31, "exited", 3, **given))
+    assert reasons(told) == [
+        "exit exit_code", "start exit_code", "exit exit_code", "exit start_limit",
+    ]  # fmt: skip
+    late = tracker.event(event("start", 30.1)) + tracker.event(event("die", 31.1, exitCode="3"))
+    late += tracker.look(described(30, 31, "exited", 3, **given))
+    assert [one for one in late if not isinstance(one, Amended)] == []
+
+
+def test_lives_between_those_described_are_counted_when_they_are_told() -> None:
+    tracker = ContainerTracker("boot")
+    tracker.look(described(10))
+    told = tracker.look(described(50, 40, restarts=2))
+    for action, at in (("die", 20), ("start", 30), ("die", 40.1), ("start", 50.1)):
+        told += tracker.event(event(action, at, exitCode="3"))
+    assert sorted(reason.split()[0] for reason in reasons(told)) == ["exit"] * 2 + ["start"] * 2
+
+
 def test_an_end_and_its_description_are_one_in_either_order() -> None:
     tracker = ContainerTracker("boot")
     tracker.look(described(10))
@@ -220,6 +243,23 @@ def test_a_daemon_that_came_back_has_restarted_its_containers() -> None:
     assert reasons(told) == ["exit daemon_restart", "start daemon_restart"]
     told = tracker.event(event("die", 200, exitCode="1")) + tracker.event(event("start", 201))
     assert reasons(told) == ["exit exit_code", "start exit_code"]
+
+
+def test_what_ends_after_its_daemon_came_back_is_not_the_daemons_doing() -> None:
+    tracker = ContainerTracker("boot")
+    tracker.look(described(10, policy="no"))
+    tracker.daemon_returned(100 * SECOND)
+    tracker.look(described(10, policy="no"))
+    assert reasons(tracker.event(event("die", 102, exitCode="137"))) == ["exit signal"]
+
+
+def test_a_start_no_policy_asks_for_is_manual_also_after_the_daemon_came_back() -> None:
+    tracker = ContainerTracker("boot")
+    tracker.look(described(10, policy="no"))
+    tracker.daemon_returned(100 * SECOND)
+    told = tracker.look(described(10, 99, "exited", 137, policy="no"))
+    told += tracker.event(event("start", 105))
+    assert reasons(told) == ["exit daemon_restart", "start manual"]
 
 
 def test_a_container_replaced_in_the_absence_ended_and_was_created_anew() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from badgateway.events import Batch, Line
+from badgateway.events import LINE_LIMIT, Batch, Line
 from badgateway.sources.container_place import Place
 from badgateway.sources.containerlog import ContainerLog
 from badgateway.topology.container_times import nanoseconds
@@ -170,6 +170,19 @@ def test_long_lines_are_put_together_and_a_terminal_is_read(lab: DockerLab) -> N
         assert reading.counted == ["x" * 2**15, "after"]
     with Reading(lab, "tty") as reading:
         reading.wait_for("seen")
+
+
+def test_lines_without_end_and_bytes_of_any_kind_are_bounded(lab: DockerLab) -> None:
+    endless = "busybox head -c 10485760 /dev/zero | busybox tr '\\000' x; echo; "
+    noise = "busybox head -c 300000 /dev/urandom; echo; "
+    script = endless + noise + "echo after; sleep 600"
+    lab.run("noisy", script)
+    lab.run("noisy-tty", script, tty=True)
+    for name in ("noisy", "noisy-tty"):
+        with Reading(lab, name) as reading:
+            reading.wait_for("after")
+            assert set(reading.counted[0][:16_000]) == {"x"}
+            assert max(map(len, reading.counted)) <= LINE_LIMIT
 
 
 def test_a_log_driver_that_keeps_nothing_is_said_with_what_helps(lab: DockerLab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,25 @@ def test_a_small_compose_file_cannot_stand_for_an_endless_one(tmp_path: Path) ->
 def test_broken_descriptions_are_no_error() -> None:
     for given in ({}, {"Id": "1", "Config": None, "State": None, "HostConfig": None}):
         assert containers.backends([given])
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "{command: *x9}", "{command: a, environment: *x9}", "{command: a, working_dir: *x9}",
+        "{command: a, environment: {A: *x9}}", "{command: a, env_file: *x9}", "{command: &a [*a]}",
+        "{command: '" + "${A:-" * 20_000 + "'}", "{extends: web}", "[" * 20_000,
+        "{command: a, environment: {A: 1" + ":59" * 30_000 + "}}",
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_a_compose_file_that_stands_for_an_endless_one_tells_nothing(
+    service: str, tmp_path: Path
+) -> None:
+    text = "x0: &x0 [lol, lol]\n" + "".join(
+        f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 10)
+    )
+    given = with_compose(document(GUNICORN), tmp_path, f"{text}services: {{web: {service}}}\n")
+    begun = time.process_time()
+    assert backend(given).next_launch is None
+    assert time.process_time() - begun < 3

@@ -12,7 +12,8 @@ import pytest
 from badgateway import config
 from badgateway.exporter import Exporter
 from badgateway.sources import Status, globs
-from badgateway.sources.docker import Docker, Listener
+from badgateway.sources.docker import Docker
+from badgateway.sources.docker_listener import Listener
 from badgateway.sources.systemd_bus import SystemdBus
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Discovery

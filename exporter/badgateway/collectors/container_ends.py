@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 ORDERED: Final = ("manual", "killed", "stop_timeout")
 """Ends after which no policy starts a container again."""
@@ -92,3 +93,26 @@ def ordered_reason(life: Life) -> str:
     """Return why a container ended that was stopped: in time, or killed because it was not."""
     numbers = [number for _, number in life.signals]
     return "stop_timeout" if _KILL in numbers[1:] else "manual"
+
+
+def gave_up(life: Life, state: Mapping[str, Any], count: int) -> bool:
+    """Return whether a container is not restarted any more because it was too often."""
+    return (
+        life.policy == "on-failure"
+        and 0 < life.retries <= count
+        and state.get("Status") == "exited"
+        and number(state.get("ExitCode")) != 0
+    )
+
+
+def policy_of(given: Mapping[str, Any]) -> tuple[str, int]:
+    """Return a restart policy's name, and how often it tries."""
+    return str(given.get("Name") or "no"), number(given.get("MaximumRetryCount"))
+
+
+def number(given: object) -> int:
+    """Return a number that may be written as text; 0 for anything else."""
+    try:
+        return int(str(given))
+    except ValueError:
+        return 0

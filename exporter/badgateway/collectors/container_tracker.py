@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from badgateway.collectors.container_ends import ORDERED, Life, exit_reason, ordered_reason
+from badgateway.collectors.container_ends import (
+    ORDERED,
+    Life,
+    exit_reason,
+    gave_up,
+    number,
+    ordered_reason,
+    policy_of,
+)
 from badgateway.collectors.container_happenings import (
     Amended,
     Happened,
@@ -79,12 +87,12 @@ class ContainerTracker:
         life.until, self.newest = at, max(self.newest, at)
         match action:
             case "kill":
-                life.signals.append((at, _number(attributes.get("signal"))))
+                life.signals.append((at, number(attributes.get("signal"))))
             case "oom":
                 life.oom = at
                 return [OutOfMemory(life.unit, at / 1e9)]
             case "die":
-                return self._died(identifier, life, at, _number(attributes.get("exitCode")))
+                return self._died(identifier, life, at, number(attributes.get("exitCode")))
             case "start":
                 return self._started(identifier, life, at)
             case "stop":
@@ -105,7 +113,7 @@ class ContainerTracker:
         started, ended = nanoseconds(state.get("StartedAt")), nanoseconds(state.get("FinishedAt"))
         host = document.get("HostConfig") or {}
         policy = host.get("RestartPolicy") or {}
-        count = _number(document.get("RestartCount"))
+        count = number(document.get("RestartCount"))
         life = self.lives.get(identifier)
         if life is None:
             labels = (document.get("Config") or {}).get("Labels") or {}
@@ -113,18 +121,18 @@ class ContainerTracker:
             life = self.lives[identifier] = Life(
                 unit_of(labels, name), number_of(labels), boot=self._boot
             )
-            life.policy, life.retries = _policy(policy)
+            life.policy, life.retries = policy_of(policy)
             life.restarts, life.start_told, life.end_told = count, False, False
             happened = self._appeared(identifier, life, started)
             life.started, life.ended = started, ended if ended > started else 0
             if life.ended:
-                life.reason = exit_reason(life, ended, _number(state.get("ExitCode")))
-                life.gave_up = _gave_up(life, state, count)
+                life.reason = exit_reason(life, ended, number(state.get("ExitCode")))
+                life.gave_up = gave_up(life, state, count)
             return happened
-        life.policy, life.retries = _policy(policy)
+        life.policy, life.retries = policy_of(policy)
         happened = self._compare(identifier, life, started, ended, state, count)
         life.restarts, life.starts = count, 0
-        if not life.gave_up and _gave_up(life, state, count) and life.reason not in ORDERED:
+        if not life.gave_up and gave_up(life, state, count) and life.reason not in ORDERED:
             life.gave_up = True
             happened.append(
                 Happened(life.unit, identifier, Exited(ended / 1e9, "start_limit", 0, identifier))
@@ -152,9 +160,11 @@ class ContainerTracker:
     ) -> list[Told]:  # fmt: skip
         """What a description says that no event has told."""
         happened: list[Told] = []
-        status = _number(state.get("ExitCode"))
+        status = number(state.get("ExitCode"))
         anew = started > life.started
         rebooted = life.boot != self._boot
+        if not anew and state.get("Status") in ("running", "paused"):
+            life.daemon_left = False  # it has outlived its daemon
         if anew:
             if life.started > life.ended and not rebooted:
                 # of an end in the absence no status is left: the start has overwritten it
@@ -204,10 +214,14 @@ class ContainerTracker:
         return exit_reason(life, at, status)
 
     def _started(self, identifier: str, life: Life, at: int) -> list[Told]:
-        life.end_told = True
-        if not life.start_told and at >= life.started > life.ended:
+        if at < life.started:
+            # another start was described meanwhile, and this one was not known of
+            reason = life.reason or "unknown"
+            return [Happened(life.unit, identifier, Started(at / 1e9, reason, True))]
+        if not life.start_told and (life.started > life.ended or at <= life.ended):
             life.start_told = True
             return []
+        life.end_told = True
         happened: list[Told] = []
         if life.started > life.ended and life.boot == self._boot:
             # it ended while nobody told: its daemon was away
@@ -238,7 +252,8 @@ class ContainerTracker:
         if not life.started and not life.ended:
             replaces = before is not None and before != identifier
             return ("recreated", False) if replaces else ("", False)
-        if life.daemon_left and at <= self._returned + _AFTER_DAEMON:
+        by_daemon = life.daemon_left and life.policy != "no"
+        if by_daemon and at <= self._returned + _AFTER_DAEMON:
             return "daemon_restart", False
         if life.reason in ORDERED:
             return "manual", False
@@ -276,24 +291,3 @@ class ContainerTracker:
         self, identifier: str, life: Life, at: int, reason: str, status: int, missed: bool = True
     ) -> Happened:
         return Happened(life.unit, identifier, Exited(at / 1e9, reason, status, identifier, missed))
-
-
-def _gave_up(life: Life, state: Mapping[str, Any], count: int) -> bool:
-    """Whether a container is not restarted any more because it was too often."""
-    return (
-        life.policy == "on-failure"
-        and 0 < life.retries <= count
-        and state.get("Status") == "exited"
-        and _number(state.get("ExitCode")) != 0
-    )
-
-
-def _policy(given: Mapping[str, Any]) -> tuple[str, int]:
-    return str(given.get("Name") or "no"), _number(given.get("MaximumRetryCount"))
-
-
-def _number(given: object) -> int:
-    try:
-        return int(str(given))
-    except ValueError:
-        return 0

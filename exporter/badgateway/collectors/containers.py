@@ -7,7 +7,6 @@ and the container's own log can say why, and is then counted.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -29,8 +28,8 @@ from badgateway.counters import Counters
 from badgateway.events import BootFailure, ServerEnd
 
 MANAGER: Final = "docker"
-SETTLE_SECONDS: Final = 0.5
-"""How long the events before a description may take to come."""
+LOG_SECONDS: Final = 1.5
+"""How long the log of a unit that is new may take to be read."""
 
 
 class Containers:
@@ -59,13 +58,12 @@ class Containers:
         self._ledger = Ledger(self._tracker, known or {})
         self._backends: dict[str, str] = {}
         self._watched_at = float("-inf")
-        self._documents: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._fresh: deque[tuple[float, str]] = deque()
-        self._present: tuple[float, frozenset[str]] | None = None
+        self._watched: dict[str, float] = {}
+        self._documents: dict[str, Mapping[str, Any]] = {}
         self._is_listed = False
         self.out_of_memory: Callable[[str, float], None] = lambda backend, at: None
         """Called with a backend and the time when the kernel killed a process of its container."""
-        self._first = not self._tracker.newest and not self._tracker.lives
+        self._first = not self._ledger.begun
 
     # -- as a listener
 
@@ -82,26 +80,27 @@ class Containers:
     def connected(self, another: bool, at: int) -> None:
         """Note a new connection to the daemon; see ``docker.Listener``."""
         self._documents.clear()
-        self._fresh.clear()
-        self._present, self._is_listed = None, False
+        self._is_listed = False
         self._ledger.begin(at / 1e9)
         if another:
             self._tracker.daemon_returned(at)
 
-    def event(self, event: Mapping[str, Any], counted: bool) -> None:
-        """Take an event."""
-        told = self._tracker.event(event)
+    def event(self, event: Mapping[str, Any], counted: bool) -> bool:
+        """Take an event; return whether it is new."""
         identifier = str((event.get("Actor") or {}).get("ID", ""))
+        before = self._until(identifier)
+        told = self._tracker.event(event)
         for amended in [one for one in told if isinstance(one, Amended)]:
             self._ledger.amend(amended)
         told = [one for one in told if not isinstance(one, Amended)]
         self._ledger.hold(identifier, told, counted)
+        return self._until(identifier) > before
 
     def described(self, document: Mapping[str, Any]) -> None:
-        """Take a container's description; what no event told follows from it a little later."""
-        identifier, now = str(document.get("Id", "")), time.monotonic()
-        self._documents[identifier] = (now, document)
-        self._fresh.append((now, identifier))
+        """Take a container's description: what no event told follows from it."""
+        identifier = str(document.get("Id", ""))
+        self._documents[identifier] = document
+        self._ledger.hold(identifier, self._tracker.look(document), not self._first)
 
     def vanished(self, identifier: str) -> None:
         """Note that a container is there no more; its end is told by its events."""
@@ -109,9 +108,16 @@ class Containers:
 
     def listed(self, identifiers: frozenset[str]) -> None:
         """Take the ids of all containers there are."""
-        self._present, self._is_listed = (time.monotonic(), identifiers), True
+        self._is_listed = True
         for gone in self._documents.keys() - identifiers:
             del self._documents[gone]
+        told = self._tracker.look_for_absent(identifiers)
+        self._ledger.hold_the_gone()
+        if told:
+            self._ledger.hold("", told, not self._first)
+        if self._first:
+            self._first = False
+            self._declare()
 
     def leaving(self) -> None:
         """Note that the daemon is going down: what was stopped a moment ago was so by it."""
@@ -130,7 +136,8 @@ class Containers:
             units: unit → name of the backend it runs.
         """
         self._backends = dict(units)
-        self._watched_at = time.monotonic()
+        self._watched_at = now = time.monotonic()
+        self._watched = {unit: self._watched.get(unit, now) for unit in units}
         self._declare()
 
     def _declare(self) -> None:
@@ -151,10 +158,6 @@ class Containers:
 
     def tick(self) -> bool:
         """Count what was held long enough; tell whether there was any."""
-        now, first = time.monotonic(), self._first
-        self._settle(now)
-        if first and not self._first:
-            self._declare()
         counted = False
         for held in self._ledger.due(self._is_sorted):
             for one in held.told:
@@ -218,25 +221,14 @@ class Containers:
 
     # -- within
 
-    def _settle(self, now: float) -> None:
-        """Compare descriptions with what events told, once those had the time to come."""
-        while self._fresh and self._fresh[0][0] + SETTLE_SECONDS <= now:
-            at, identifier = self._fresh.popleft()
-            known = self._documents.get(identifier)
-            if known is not None and known[0] == at:  # else a later one follows
-                self._ledger.hold(identifier, self._tracker.look(known[1]), not self._first)
-        if self._present is not None and self._present[0] + SETTLE_SECONDS <= now:
-            present, self._present = self._present[1], None
-            told = self._tracker.look_for_absent(present)
-            self._ledger.hold_the_gone()
-            if told:
-                self._ledger.hold("", told, not self._first)
-            self._first = False
-
     def _is_sorted(self, held: Held) -> bool:
         """Whether it is known whose a container is: that is found out at the next look."""
         named = {one.unit for one in held.told if not isinstance(one, Amended)}
-        return named <= self._backends.keys() or held.arrived <= self._watched_at
+        if named <= self._watched.keys():
+            # its log is read since then, and may tell why
+            begun = max((self._watched[unit] for unit in named), default=0.0)
+            return time.monotonic() - begun >= LOG_SECONDS
+        return held.arrived <= self._watched_at
 
     def _take(self, one: Told, counted: bool) -> None:
         if isinstance(one, Amended):
@@ -256,13 +248,17 @@ class Containers:
             if counted and backend is not None:
                 self._counters.add(metric, (backend, MANAGER, one.unit, reason))
 
+    def _until(self, identifier: str) -> int:
+        life = self._tracker.lives.get(identifier)
+        return life.until if life is not None else 0
+
     def _with_reason(self, document: Mapping[str, Any]) -> ServiceState:
         life = self._tracker.lives.get(str(document.get("Id", "")))
         return state_of(document, life.reason if life is not None else "")
 
     def _by_unit(self) -> dict[str, list[Mapping[str, Any]]]:
         found: dict[str, list[Mapping[str, Any]]] = {}
-        for identifier, (_, document) in self._documents.items():
+        for identifier, document in self._documents.items():
             life = self._tracker.lives.get(identifier)
             if life is not None:
                 found.setdefault(life.unit, []).append(document)

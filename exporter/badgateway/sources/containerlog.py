@@ -8,6 +8,7 @@ created anew begins a new log, and the old one is gone.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -27,11 +28,11 @@ from badgateway.sources import (
 from badgateway.sources.container_place import Place
 from badgateway.sources.containerframes import Frames, FramesError, Message
 from badgateway.sources.containermarks import Marks, Unread
-from badgateway.sources.docker_client import DockerError, NoContainerError, RefusedError
+from badgateway.sources.docker_failures import DockerError, NoContainerError, RefusedError
 from badgateway.topology.container_times import parameter
 
-_BATCH: Final = 500
-_QUEUED: Final = 64
+_CHUNKS: Final = 128
+"""Chunks of at most 64 KiB that may wait, or are taken at a time."""
 _EVIDENCE_LINES: Final = 5000
 _AGAIN_SECONDS: Final = 2.0
 _REST_SECONDS: Final = 0.2
@@ -227,9 +228,10 @@ class ContainerLog(ThreadedSource):
             docker_client.close(answer)
         self.status.ok()
         frames = Frames(place.has_terminal)
-        arrived: queue.Queue[bytes | DockerError | None] = queue.Queue(_QUEUED * _BATCH)
+        arrived: queue.Queue[bytes | DockerError | None] = queue.Queue(_CHUNKS)
+        done = threading.Event()
         reading = threading.Thread(
-            target=_read_on, args=(answer, arrived), name=f"log {self.name}", daemon=True
+            target=_read_on, args=(answer, arrived, done), name=f"log {self.name}", daemon=True
         )
         reading.start()
         try:
@@ -252,17 +254,29 @@ class ContainerLog(ThreadedSource):
                     raise Stopped
         finally:
             self._answer = None
+            done.set()
             docker_client.close(answer)
 
 
-def _read_on(answer: Any, arrived: queue.Queue[bytes | DockerError | None]) -> None:
-    """Put everything that comes into a queue, and then how it ended."""
+def _read_on(
+    answer: Any, arrived: queue.Queue[bytes | DockerError | None], done: threading.Event
+) -> None:
+    """Put everything that comes into a queue, and then how it ended, until nobody takes it."""
+
+    def put(item: bytes | DockerError | None) -> None:
+        while not done.is_set():
+            with contextlib.suppress(queue.Full):
+                arrived.put(item, timeout=_REST_SECONDS)
+                return
+
     try:
         for chunk in docker_client.chunks(answer):
-            arrived.put(chunk)
-        arrived.put(None)
+            put(chunk)
+            if done.is_set():
+                return
+        put(None)
     except DockerError as error:
-        arrived.put(error)
+        put(error)
 
 
 def _waiting(
@@ -271,7 +285,7 @@ def _waiting(
     """Yield what has come; wait for it a little if there is nothing."""
     try:
         yield arrived.get(timeout=0.5)
-        for _ in range(_BATCH - 1):
+        for _ in range(_CHUNKS - 1):
             yield arrived.get_nowait()
     except queue.Empty:
         return

@@ -2,27 +2,38 @@
 
 The daemon remembers 256 events, health checks among them, and a new daemon process remembers none.
 On each connection what it remembers since the last counted event is taken first, then all
-containers are described: what no event told shows there. Blocking calls run in threads.
+containers are described: what no event told shows there. After each description the daemon is asked
+for its events once more, because the stream may be late: it writes an event before it shows what
+the event is about. Blocking calls run in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Final, Protocol
+from collections.abc import Collection
+from typing import Any, Final
 
 from badgateway.blocking import Blocking, HungError
 from badgateway.sources import EVIDENCE_SECONDS, Status, docker_client, log
 from badgateway.sources.container_place import Place, find
-from badgateway.sources.docker_client import (
+from badgateway.sources.docker_client import configured_host
+from badgateway.sources.docker_events import (
+    RING,
+    EventStream,
+    action_of,
+    identifier_of,
+    remembered,
+)
+from badgateway.sources.docker_failures import (
     NEEDED,
+    SOCKET,
     AbsentError,
     DockerError,
     NoContainerError,
     RefusedError,
-    configured_host,
 )
-from badgateway.sources.docker_events import RING, Event, EventStream, remembered
+from badgateway.sources.docker_listener import Event, Listener
 
 _PATIENCE_SECONDS: Final = 20.0
 _FIRST_RETRY: Final = 0.5
@@ -31,43 +42,13 @@ LOOK_SECONDS: Final = 15.0
 """How often all containers are described anew while events tell of changes."""
 POLL_SECONDS: Final = 2.0
 """And while no events may be read."""
+_AGAIN_SECONDS: Final = 0.5
 _SECOND: Final = 10**9
+_UNSHOWN: Final = ("kill", "oom", "stop", "restart", "create", "destroy")
+"""Events that change nothing in a container's description, or end it."""
 _RING_NEARLY: Final = RING - 32
 
 Document = dict[str, Any]
-
-
-class Listener(Protocol):
-    """What is told of the daemon; called in the loop."""
-
-    @property
-    def newest(self) -> int:
-        """Time of the newest event taken, also in an earlier life; 0 for none."""
-
-    @property
-    def begun(self) -> float:
-        """When a daemon was first listened to, also in an earlier life; seconds, 0 for never."""
-
-    def connected(self, another: bool, at: int) -> None:
-        """A connection was made; ``another`` daemon process than before answers."""
-
-    def event(self, event: Event, counted: bool) -> None:
-        """An event came; ``counted`` False makes it evidence only."""
-
-    def described(self, document: Document) -> None:
-        """A container was described."""
-
-    def vanished(self, identifier: str) -> None:
-        """A container is there no more."""
-
-    def listed(self, identifiers: frozenset[str]) -> None:
-        """Those are all containers there are."""
-
-    def leaving(self) -> None:
-        """The daemon takes no new connections: it is going down, and its containers with it."""
-
-    def changed(self) -> None:
-        """What runs where may have changed."""
 
 
 class Docker:
@@ -94,6 +75,7 @@ class Docker:
         self._client: Any = None
         self._stream: EventStream | None = None
         self._refused = False
+        self._owed: set[str] = set()
         self._reconfigured = asyncio.Event()
         self._begun = time.time_ns()
         self.expected = False
@@ -152,7 +134,7 @@ class Docker:
         if not self._enabled:
             self.status.up, self.status.problem = None, ""
         elif self.expected and self.status.lost(
-            f"no socket at {docker_client.SOCKET}: Docker does not run, or it is not mounted"
+            f"no socket at {SOCKET}: Docker does not run, or it is not mounted"
         ):
             log.warning("docker: %s", self.status.problem)
 
@@ -174,18 +156,17 @@ class Docker:
                 await self._look()
                 self._well()
                 continue
-            event = await events.next(LOOK_SECONDS)
-            if event is not None:
-                self.status.last_event = int(event.get("timeNano") or 0) / 1e9
-                self._listener.event(event, counted=True)
-                await self._follow(event)
+            for event in await events.next(_AGAIN_SECONDS if self._owed else LOOK_SECONDS):
+                self._take(event)
+            await self._pay()
             if time.monotonic() - looked >= LOOK_SECONDS:
                 await self._look()
                 looked = time.monotonic()
 
     async def _catch_up(self) -> None:
         """Take the events that the daemon remembers and that are not taken yet."""
-        known = self._listener.newest
+        newest = self._listener.newest
+        known = newest or int(self._listener.begun * _SECOND)
         try:
             ring = await self._calls.call(remembered, self._client)
         except RefusedError:
@@ -194,7 +175,7 @@ class Docker:
             return
         times = [int(event.get("timeNano") or 0) for event in ring]
         # the daemon that told it would still remember it, if not too much came after it
-        another = bool(known) and known not in times and len(ring) < _RING_NEARLY
+        another = bool(newest) and newest not in times and len(ring) < _RING_NEARLY
         at = time.time_ns()
         self._listener.connected(another, at)
         begin = known - _SECOND if known else at - int(EVIDENCE_SECONDS) * _SECOND
@@ -215,43 +196,72 @@ class Docker:
 
     async def _look(self) -> None:
         """Describe all containers."""
-        client = self._client
-        found = await self._calls.call(docker_client.identifiers, client)
-        for identifier in found:
-            await self._describe(identifier)
+        found = await self._calls.call(docker_client.identifiers, self._client)
+        moved = await self._describe(found)
         for gone in self.documents.keys() - set(found):
             del self.documents[gone]
-        self._listener.listed(frozenset(found))
+        self._listener.listed(frozenset(found) | moved)
 
-    async def _describe(self, identifier: str) -> None:
-        try:
-            document = await self._calls.call(docker_client.inspect, self._client, identifier)
-        except NoContainerError:
-            self._vanished(identifier)
-            return
-        self.documents[identifier] = document
-        self._listener.described(document)
+    async def _describe(self, identifiers: Collection[str]) -> set[str]:
+        """Describe containers, once everything is told that happened to them before.
+
+        Returns:
+            Those that something happened to meanwhile; they still are to be described.
+        """
+        self._owed.update(identifiers)
+        found: dict[str, Document] = {}
+        for identifier in identifiers:
+            try:
+                document = await self._calls.call(docker_client.inspect, self._client, identifier)
+            except NoContainerError:
+                self._vanished(identifier)
+            else:
+                found[identifier] = document
+        moved = await self._catch_events()
+        for identifier in found.keys() - moved:
+            self._owed.discard(identifier)
+            self.documents[identifier] = found[identifier]
+            self._listener.described(found[identifier])
+        return moved
+
+    async def _catch_events(self) -> set[str]:
+        """Take what the stream has not told yet; return the containers it is about."""
+        if self._refused:
+            return set()
+        since = max(0, max(self._listener.newest, self._begun) - _SECOND)
+        ring = await self._calls.call(remembered, self._client, since)
+        return {identifier_of(event) for event in ring if self._take(event)}
 
     def _vanished(self, identifier: str) -> None:
+        self._owed.discard(identifier)
         self.documents.pop(identifier, None)
         self._listener.vanished(identifier)
 
-    async def _follow(self, event: Event) -> None:
-        """Describe anew what an event is about."""
-        action = str(event.get("Action", "")).partition(":")[0]
-        identifier = str((event.get("Actor") or {}).get("ID", ""))
-        if action in ("kill", "oom", "stop", "restart", "create"):
-            return
-        if action == "destroy":
+    def _take(self, event: Event) -> bool:
+        """Tell an event; return whether it is new."""
+        identifier, action = identifier_of(event), action_of(event)
+        self.status.last_event = max(
+            self.status.last_event or 0.0, int(event.get("timeNano") or 0) / 1e9
+        )
+        is_new = self._listener.event(event, counted=True)
+        if is_new and action == "destroy":
             self._vanished(identifier)
-        else:
-            try:
-                await self._describe(identifier)
-            except AbsentError:
-                # its events may go on for a while: they tell how everything ends
-                self._listener.leaving()
-            except (DockerError, HungError) as error:
-                log.debug("docker: %s", error)
+            self._listener.changed()
+        elif is_new and action not in _UNSHOWN:
+            self._owed.add(identifier)
+        return is_new
+
+    async def _pay(self) -> None:
+        """Describe anew what events were about; what cannot be described now is so soon."""
+        if not self._owed:
+            return
+        try:
+            await self._describe(sorted(self._owed))
+        except AbsentError:
+            # its events may go on for a while: they tell how everything ends
+            self._listener.leaving()
+        except (DockerError, HungError) as error:
+            log.debug("docker: %s", error)
         self._listener.changed()
 
     def _well(self) -> None:
@@ -266,6 +276,7 @@ class Docker:
                 log.warning("docker: %s", self.status.problem)
 
     def _disconnect(self) -> None:
+        self._owed.clear()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()

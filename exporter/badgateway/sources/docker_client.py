@@ -5,40 +5,28 @@ The SDK is imported with the first connection: a host without Docker does not pa
 
 from __future__ import annotations
 
+import functools
 import os
-import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from badgateway.sources import docker_shapes
+from badgateway.sources.docker_failures import (
+    CALL_SECONDS,
+    ODD,
+    SOCKET,
+    DockerError,
+    explained,
+)
+
 if TYPE_CHECKING:
     from docker import APIClient
 
-SOCKET: Final = "/var/run/docker.sock"
-CALL_SECONDS: Final = 5.0
-NEEDED: Final = "GET /version, /events, /containers/json, /containers/*/json and /containers/*/logs"
-_REMEDY: Final = (
-    "a read-only socket proxy that allows " + NEEDED + " is enough; the group docker is as "
-    "good as root"
-)
-_FORBIDDEN: Final = (401, 403, 405)
-
-
-class DockerError(OSError):
-    """The daemon cannot be reached or does not answer as it should; the text says what helps."""
-
-
-class RefusedError(DockerError):
-    """A path is not allowed, as by a socket proxy."""
-
-
-class AbsentError(DockerError):
-    """The daemon takes no connections: it does not run, or is going down."""
-
-
-class NoContainerError(DockerError):
-    """There is no such container."""
+_PIECE: Final = 64 * 1024
+_ANSWER_LIMIT: Final = 16 * 1024 * 1024
 
 
 def configured_host(host: str | None) -> str:
@@ -71,7 +59,6 @@ def connect(host: str) -> APIClient:
     Raises:
         DockerError: it cannot be reached.
     """
-    import docker
     from docker.errors import DockerException
 
     if host.startswith("ssh:"):
@@ -84,15 +71,41 @@ def connect(host: str) -> APIClient:
             from docker.utils import kwargs_from_env
 
             settings = dict(kwargs_from_env())
-        client = docker.APIClient(
+        client = _bounded_client()(
             **settings, version="auto", timeout=int(CALL_SECONDS), user_agent="badgateway"
         )
-    except (DockerException, OSError, ValueError) as error:
+    except (DockerException, OSError, *ODD) as error:
         raise explained(error, host) from None
     client.trust_env = False
     # a daemon that is going down serves old connections on and takes no new one
     client.headers["Connection"] = "close"
     return client
+
+
+@functools.cache
+def _bounded_client() -> type[APIClient]:
+    """The SDK's client, which reads no more of an answer, and no longer, than is sensible."""
+    import docker
+    import requests
+
+    class Client(docker.APIClient):
+        def send(self, request: Any, **settings: Any) -> requests.Response:
+            is_streamed, settings["stream"] = settings.get("stream", False), True
+            answer = super().send(request, **settings)
+            if not is_streamed or not answer.ok:
+                begun, body = time.monotonic(), bytearray()
+                for chunk in answer.iter_content(64 * 1024):
+                    body += chunk
+                    if len(body) > _ANSWER_LIMIT:
+                        answer.close()
+                        raise requests.ConnectionError("the answer is too large")
+                    if time.monotonic() - begun > CALL_SECONDS:
+                        answer.close()
+                        raise requests.ReadTimeout("timed out")
+                answer._content = bytes(body)
+            return answer
+
+    return Client
 
 
 def inspect(client: APIClient, identifier: str) -> dict[str, Any]:
@@ -106,11 +119,9 @@ def inspect(client: APIClient, identifier: str) -> dict[str, Any]:
 
     try:
         document = client.inspect_container(identifier)
-    except (DockerException, OSError, ValueError) as error:
+        return docker_shapes.container(document)
+    except (DockerException, OSError, *ODD) as error:
         raise explained(error) from None
-    if not isinstance(document, dict):
-        raise DockerError("the daemon does not speak Docker's API")
-    return document
 
 
 def identifiers(client: APIClient) -> list[str]:
@@ -123,7 +134,7 @@ def identifiers(client: APIClient) -> list[str]:
 
     try:
         return [str(row["Id"]) for row in client.containers(all=True)]
-    except (DockerException, OSError, ValueError, KeyError, TypeError) as error:
+    except (DockerException, OSError, *ODD) as error:
         raise explained(error) from None
 
 
@@ -153,16 +164,29 @@ def get(client: APIClient, path: str, parameters: Mapping[str, Any], endless: bo
     return answer
 
 
-def chunks(answer: Any) -> Iterator[bytes]:
+def chunks(answer: Any, seconds: float | None = None) -> Iterator[bytes]:
     """Yield what comes, as it comes, until the daemon ends it or ``close`` does.
+
+    Args:
+        answer: as ``get`` returned it.
+        seconds: how long all of it may take; None for ever.
 
     Raises:
         DockerError: the connection broke.
     """
     from urllib3.exceptions import HTTPError
 
+    raw, begun = answer.raw, time.monotonic()
+    pieces = (
+        raw.stream(_PIECE, False) if raw.chunked else iter(lambda: raw.read1(_PIECE, False), b"")
+    )
     try:
-        yield from answer.raw.stream(64 * 1024, decode_content=False)
+        for piece in pieces:
+            yield piece
+            if seconds is not None and time.monotonic() - begun > seconds:
+                raise DockerError(f"the daemon has not answered for {seconds:.0f} s")
+    except DockerError:
+        raise
     except (HTTPError, OSError, ValueError, AttributeError) as error:
         raise DockerError(f"the connection broke: {type(error).__name__}") from None
 
@@ -175,51 +199,6 @@ def close(answer: Any) -> None:
         CancellableStream(iter(()), answer).close()
     except (OSError, AttributeError, ValueError):
         pass  # ended already
-
-
-def explained(error: Exception, host: str = "") -> DockerError:
-    """Return what a failure of the SDK means to an operator."""
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
-    if status == 404:
-        return NoContainerError("no such container")
-    if status in _FORBIDDEN:
-        return RefusedError("refused")
-    if status is not None:
-        said = str(getattr(error, "explanation", "") or _message(response) or "")[:200]
-        return DockerError(f"the daemon answered {status}: {said}".rstrip(": "))
-    cause: BaseException | None = error
-    for _ in range(10):
-        if cause is None:
-            break
-        if isinstance(cause, PermissionError):
-            return DockerError(f"no permission to use Docker's socket: {_REMEDY}")
-        if isinstance(cause, FileNotFoundError):
-            place = host.removeprefix("unix://") or "its path"
-            return AbsentError(f"no socket at {place}: Docker does not run, or it is not mounted")
-        if isinstance(cause, ConnectionRefusedError):
-            return AbsentError("Docker does not run: the connection was refused")
-        if isinstance(cause, TimeoutError | socket.timeout):
-            return DockerError(f"the daemon has not answered for {CALL_SECONDS:.0f} s")
-        arguments = [a for a in cause.args if isinstance(a, BaseException)]
-        nested = getattr(cause, "reason", None)
-        cause = (
-            cause.__cause__
-            or cause.__context__
-            or (nested if isinstance(nested, BaseException) else None)
-            or (arguments[-1] if arguments else None)
-        )
-    if "timed out" in str(error).lower():
-        return DockerError(f"the daemon has not answered for {CALL_SECONDS:.0f} s")
-    # the text of an error may hold an address with credentials
-    return DockerError(f"Docker cannot be reached: {type(error).__name__}")
-
-
-def _message(response: Any) -> str:
-    try:
-        return str(response.json().get("message", ""))
-    except (ValueError, AttributeError, OSError):
-        return ""
 
 
 def _has_contexts() -> bool:

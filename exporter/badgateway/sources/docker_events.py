@@ -6,12 +6,12 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Mapping
 from typing import Any, Final
 
 from badgateway.collectors.container_tracker import ACTIONS
-from badgateway.sources import docker_client
-from badgateway.sources.docker_client import DockerError
+from badgateway.sources import docker_client, docker_shapes
+from badgateway.sources.docker_failures import CALL_SECONDS, STRANGE, DockerError
+from badgateway.sources.docker_listener import Event
 from badgateway.topology.container_times import parameter
 
 RING: Final = 256
@@ -19,8 +19,7 @@ RING: Final = 256
 
 _FILTERS: Final = json.dumps({"type": ["container"], "event": list(ACTIONS)})
 _LINE_LIMIT: Final = 1024 * 1024
-
-Event = Mapping[str, Any]
+_QUEUED: Final = 16 * RING
 
 
 class EventStream:
@@ -39,7 +38,9 @@ class EventStream:
         self._answer = docker_client.get(
             client, "/events", {"since": parameter(since), "filters": _FILTERS}, endless=True
         )
-        self._queue: asyncio.Queue[Event | DockerError] = asyncio.Queue()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._end: DockerError | None = None
+        self._room = threading.Semaphore(_QUEUED)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -50,52 +51,86 @@ class EventStream:
         )
         self._thread.start()
 
-    async def next(self, seconds: float) -> Event | None:
-        """Return the next event, or None when there is none for so long.
+    async def next(self, seconds: float) -> list[Event]:
+        """Return what has come, oldest first; wait so long if there is nothing.
 
         Raises:
-            DockerError: the stream has ended.
+            DockerError: the stream has ended, and everything before that was returned.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                found = await self._queue.get()
-        except TimeoutError:
-            return None
-        if isinstance(found, DockerError):
-            raise found
+        found: list[Event] = []
+        if self._end is None or not self._queue.empty():
+            try:
+                async with asyncio.timeout(seconds):
+                    found.append(await self._queue.get())
+            except TimeoutError:
+                return []
+        while not self._queue.empty():
+            found.append(self._queue.get_nowait())
+        self._room.release(max(1, len(found)))
+        found = [event for event in found if event]
+        if not found and self._end is not None:
+            raise self._end
         return found
 
     def close(self) -> None:
         """End it soon; does not wait."""
         docker_client.close(self._answer)
+        self._room.release(_QUEUED)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         end = DockerError("the daemon has ended the stream of events")
         try:
             for event in _documents(docker_client.chunks(self._answer)):
+                self._room.acquire()
                 loop.call_soon_threadsafe(self._queue.put_nowait, event)
         except DockerError as error:
             end = error
         except RuntimeError:
             return  # the loop has ended: nobody listens any more
         try:
-            loop.call_soon_threadsafe(self._queue.put_nowait, end)
+            loop.call_soon_threadsafe(self._finish, end)
         except RuntimeError:
             pass
 
+    def _finish(self, end: DockerError) -> None:
+        self._end = end
+        self._queue.put_nowait({})  # wakes who waits
 
-def remembered(client: Any) -> list[Event]:
-    """Return all events the daemon remembers, of everything, oldest first. Blocks.
+
+def identifier_of(event: Event) -> str:
+    """Return the id of the container an event is about."""
+    return str((event.get("Actor") or {}).get("ID", ""))
+
+
+def action_of(event: Event) -> str:
+    """Return what an event says has happened, without what a health check found."""
+    return str(event.get("Action", "")).partition(":")[0]
+
+
+def remembered(client: Any, since: int = 0) -> list[Event]:
+    """Return the events the daemon remembers, oldest first. Blocks.
+
+    Args:
+        client: a connection.
+        since: nanoseconds since the epoch: only what has happened to containers from then on; 0
+            for all events, of everything.
 
     Raises:
         DockerError: the daemon cannot be reached, or refuses.
     """
-    until = parameter(time.time_ns())
-    answer = docker_client.get(client, "/events", {"since": "0", "until": until}, endless=False)
+    asked = {"since": parameter(since), "until": parameter(time.time_ns())}
+    if since:
+        asked["filters"] = _FILTERS
+    answer = docker_client.get(client, "/events", asked, endless=False)
+    found: list[Event] = []
     try:
-        return list(_documents(docker_client.chunks(answer)))
+        for event in _documents(docker_client.chunks(answer, CALL_SECONDS)):
+            found.append(event)
+            if len(found) > _QUEUED:
+                raise DockerError(STRANGE)
     finally:
         answer.close()
+    return found
 
 
 def _documents(chunks: Any) -> Any:
@@ -104,7 +139,7 @@ def _documents(chunks: Any) -> Any:
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > _LINE_LIMIT:
-            raise DockerError("the daemon does not speak Docker's API")
+            raise DockerError(STRANGE)
         for line in lines:
             if line.strip():
                 yield _document(line)
@@ -114,9 +149,6 @@ def _documents(chunks: Any) -> Any:
 
 def _document(line: bytes) -> Event:
     try:
-        document = json.loads(line)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise DockerError("the daemon does not speak Docker's API")
-    return document
+        return docker_shapes.event(json.loads(line))
+    except (ValueError, RecursionError):
+        raise DockerError(STRANGE) from None

@@ -6,6 +6,7 @@ and ``env_file`` of one service. What depends on a variable that nothing here kn
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -18,7 +19,10 @@ import yaml
 from badgateway.packages import files
 from badgateway.topology.launch import Launch
 
-_LIMIT: Final = 512 * 1024
+_LIMIT: Final = 128 * 1024
+"""Bytes of one file; written to be slow, so much takes seconds to read."""
+_PATHS: Final = 8
+_TEXT: Final = 16 * 1024
 _PAIRS: Final = 2000
 _PREFIX: Final = "com.docker.compose."
 _FILES: Final = _PREFIX + "project.config_files"
@@ -48,7 +52,7 @@ def planned(document: Mapping[str, Any]) -> Planned | None:
     labels = config.get("Labels") or {}
     name, directory = labels.get(_PREFIX + "service"), str(labels.get(_DIRECTORY) or "/")
     paths = [path for path in str(labels.get(_FILES) or "").split(",") if path]
-    if not name or not paths:
+    if not name or not paths or len(paths) > _PATHS:
         return None
     with files.seen_in(None):  # they are files of the host
         known = _settings(os.path.join(directory, ".env"))
@@ -70,7 +74,7 @@ def pairs(given: object) -> dict[str, str]:
         return {str(name): _text(value) for name, value in given.items() if value is not None}
     found = {}
     for item in given if isinstance(given, list | tuple) else ():
-        name, separator, value = str(item).partition("=")
+        name, separator, value = _text(item).partition("=")
         if separator:
             found[name] = value
     return found
@@ -82,6 +86,9 @@ def interpolated(text: str, known: Mapping[str, str]) -> str:
     Raises:
         UnknownError: one is not known and has no default.
     """
+
+    if len(text) > _TEXT:
+        raise UnknownError("too long")
 
     def value(found: re.Match[str]) -> str:
         if found[1]:
@@ -99,12 +106,21 @@ def interpolated(text: str, known: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
+@functools.lru_cache(maxsize=2 * _PATHS)
+def _document(text: str) -> Any:
+    """What a file says; None when it is no YAML. Not to be changed: it is given again."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  a safe one
+    except (ValueError, TypeError, yaml.YAMLError, RecursionError):
+        return None
+
+
 def _service(paths: Iterable[str], name: str) -> dict[str, Any] | None:
     """The service of several files, the later laid over the earlier."""
     merged: dict[str, Any] = {}
     found = False
     for path in paths:
-        document = yaml.load(files.read_text(path, _LIMIT), Loader=_Loader)  # noqa: S506  a safe one
+        document = _document(files.read_text(path, _LIMIT))
         services = document.get("services") if isinstance(document, dict) else None
         service = services.get(name) if isinstance(services, dict) else None
         if not isinstance(service, dict):
@@ -141,7 +157,7 @@ def _start(
         except UnknownError:
             environment.pop(name, None)
     where = service.get("working_dir")
-    where = interpolated(str(where), known) if where else str(config.get("WorkingDir") or "/")
+    where = interpolated(_text(where), known) if where else str(config.get("WorkingDir") or "/")
     return tuple(words), where, environment
 
 
@@ -156,7 +172,7 @@ def _words(given: object, known: Mapping[str, str]) -> list[str]:
 def _several(given: object) -> Sequence[str]:
     """The paths of ``env_file``: one, several, or maps with ``path``."""
     items = given if isinstance(given, list) else [] if given is None else [given]
-    return [str(item.get("path", "")) if isinstance(item, dict) else str(item) for item in items]
+    return [_text(item.get("path", "") if isinstance(item, dict) else item) for item in items]
 
 
 def _settings(path: str) -> dict[str, str]:
@@ -180,7 +196,13 @@ def _settings(path: str) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A scalar as YAML writes it."""
+    """A scalar as YAML writes it.
+
+    Raises:
+        UnknownError: it is none: written out, aliases within aliases would have no end.
+    """
+    if isinstance(value, list | tuple | dict | set):
+        raise UnknownError("no text")
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
