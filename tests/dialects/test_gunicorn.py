@@ -83,7 +83,9 @@ def test_a_stop_is_a_stop(lines: list[str]) -> None:
 
 def test_a_worker_killed_in_a_stop_is_no_lack_of_memory() -> None:
     killed = at(50, 5, "Worker (pid:6) was sent SIGKILL! Perhaps out of memory?", "ERROR")
-    assert ends(from_file("gunicorn", *begun(), TERM, killed)) == [("worker", "stop_timeout", 6)]
+    assert ends(from_file("gunicorn", *begun(), TERM, killed)) == [
+        ("worker", "stop_timeout", 6), ("server", "stop", 5),
+    ]  # fmt: skip
 
 
 def test_a_worker_that_is_waited_for_in_vain_is_told() -> None:
@@ -186,3 +188,38 @@ def test_who_is_a_worker_is_remembered() -> None:
     forged = TIMEOUT.replace("[5]", "[7]")
     assert ends(said(after, 7, forged)) == []
     assert ends(said(after, 5, TIMEOUT)) == [("worker", "timeout", 6)]
+
+
+def test_a_worker_that_was_replaced_before_a_stop_was_no_part_of_it() -> None:
+    gone = [at(40, pid, f"Worker exiting (pid: {pid})") for pid in (6, 7, 8)]
+    lines = [gone[0], at(40, 8, "Booting worker with pid: 8"), TERM, *gone[1:], DOWN]
+    assert ends(from_file("gunicorn", *begun(), *lines)) == [
+        ("worker", "external_term", 6), ("worker", "stop", 7), ("worker", "stop", 8),
+        ("server", "stop", 5),
+    ]  # fmt: skip
+
+
+def test_a_log_of_warnings_does_not_tell_who_asked_a_worker_to_end() -> None:
+    sigterm = at(40, 5, "Worker (pid:6) was sent SIGTERM!", "ERROR")
+    assert ends(from_file("gunicorn", sigterm)) == [("worker", "unknown", 6)]
+    assert ends(from_file("gunicorn", at(1, 9, "said"), sigterm)) == [
+        ("worker", "external_term", 6)
+    ]
+
+
+def test_a_stop_of_which_only_the_end_is_seen_is_one() -> None:
+    lines = [at(40, 5, "Worker (pid:6) was sent SIGTERM!", "ERROR"), DOWN]
+    assert ends(from_file("gunicorn", *lines)) == [("worker", "stop", 6), ("server", "stop", 5)]
+
+
+def test_a_failed_start_of_which_only_the_end_is_seen_is_one() -> None:
+    reason = at(40, 5, "Reason: Worker failed to boot.")
+    assert ends(from_file("gunicorn", at(40, 6, "Worker exiting (pid: 6)"), DOWN, reason)) == [
+        ("worker", "boot_failure", 6), ("server", "boot_failure", 5),
+    ]  # fmt: skip
+
+
+def test_a_master_that_was_asked_to_end_and_says_no_more_has_ended() -> None:
+    killed = from_file("gunicorn", *begun(), TERM)
+    assert ends(killed) == [("server", "stop", 5)]
+    assert ends(from_file("gunicorn", *begun(), TERM, *begun())) == [("server", "stop", 5)]

@@ -22,10 +22,11 @@ def test_a_worker_whose_startup_failed_ends_once() -> None:
     failed = ("INFO:     Started server process [6]", "INFO:     Waiting for application startup.",
               "ERROR:    Application startup failed. Exiting.")  # fmt: skip
     died = "INFO:     Child process [6] died"
-    assert ends(from_file("uvicorn", PARENT, *failed, died)) == [("worker", "boot_failure", None)]
+    assert ends(from_file("uvicorn", PARENT, *failed, died)) == [("worker", "boot_failure", 6)]
+    assert ends(from_file("uvicorn", PARENT, *failed)) == [("worker", "boot_failure", None)]
     waited = "INFO:     Waiting for child process [6]"
     found = from_file("uvicorn", PARENT, *failed, waited, died)
-    assert ends(found) == [("worker", "boot_failure", None)]
+    assert ends(found) == [("worker", "boot_failure", 6)]
 
 
 def test_the_limit_is_the_reason_of_the_worker_that_finishes_next() -> None:
@@ -50,7 +51,17 @@ def test_signals_to_the_parent_say_why_workers_are_terminated() -> None:
 
 def test_a_worker_that_is_missed_when_its_parent_stops_was_gone() -> None:
     lines = (PARENT, *born(6), *born(7), *finished(7), STOPPING)
-    assert ends(from_file("uvicorn", *lines)) == [("worker", "unknown", 6), ("server", "stop", 5)]
+    assert ends(from_file("uvicorn", *lines)) == [
+        ("worker", "unknown", 6), ("worker", "stop", 7), ("server", "stop", 5),
+    ]  # fmt: skip
+
+
+def test_a_worker_that_left_while_its_parent_stayed_is_not_told_as_stopped() -> None:
+    access = 'INFO:     127.0.0.1:4000 - "GET / HTTP/1.1" 200 OK'
+    lines = (PARENT, *born(6), *born(7), *finished(6), access, *finished(7), STOPPING)
+    assert ends(from_file("uvicorn", *lines)) == [
+        ("worker", "unknown", 6), ("worker", "stop", 7), ("server", "stop", 5),
+    ]  # fmt: skip
 
 
 def test_in_the_journal_workers_that_finish_are_not_missed() -> None:

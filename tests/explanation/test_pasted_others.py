@@ -215,3 +215,25 @@ def test_a_worker_that_had_started_did_not_fail_to_start() -> None:
     for count, reason in ((6, "exit_code"), (4, "boot_failure")):
         text = "\n".join([*(f"INFO:     {line}" for line in lines[:count]), failed])
         assert brief(told(text), "pid") == [("worker_end", reason, 2)]
+
+
+TOLD = "[2026-11-21 08:35:14 +0000] [7] [ERROR] Worker (pid:17) was sent SIGKILL! Perhaps"
+
+
+@pytest.mark.parametrize("width", range(43, 78))
+def test_a_gunicorn_line_is_read_wherever_it_was_wrapped(width: int) -> None:
+    for text in (f"{TOLD[:width]}\n{TOLD[width:]}", f"web-1  | {TOLD[:width]}\n{TOLD[width:]}"):
+        assert brief(told(text), "pid", "line") == [("worker_end", "sigkill", 17, 1)], text
+
+
+@pytest.mark.parametrize("writer", ["[7]", "[pid 7]", "[pid: 7]"])
+def test_a_gunicorn_line_without_its_time_is_read(writer: str) -> None:
+    found = told(f"{writer} [CRITICAL] WORKER TIMEOUT (pid:17)")
+    assert brief(found, "pid", "at") == [("worker_end", "timeout", 17, None)]
+
+
+def test_gunicorns_words_are_known_in_a_json_logger() -> None:
+    line = {"time": "2026-11-21T08:40:01Z", "level": "CRITICAL", "logger": "gunicorn.error",
+            "message": "WORKER TIMEOUT (pid:17)"}  # fmt: skip
+    assert brief(told(json.dumps(line)), "pid") == [("worker_end", "timeout", 17)]
+    assert told(json.dumps({**line, "logger": "shop.views"})) == []

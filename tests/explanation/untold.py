@@ -92,7 +92,7 @@ NOT_TOLD: Final[dict[str, dict[str, str]]] = {
     },
     "gunicorn-uvicorn-27.0.1": {
         _HIDDEN: "loglevel_warning",
-        _NOT_IN_LOG: "stop_inflight stop_int",
+        _NOT_IN_LOG: "stop_int",
         _NO_KERNEL: "oom",
         _NO_WORKER: "import_error_preload",
     },
@@ -129,16 +129,16 @@ NOT_TOLD: Final[dict[str, dict[str, str]]] = {
     },
     "uvicorn-workers-0.17.6": {
         _NO_WORDS: (
-            "boot_stop exit0_at_import exit3 exit7 hup kill9 kill9_all kill9_inflight "
-            "partial recycle_broken segv sigterm_worker stop_inflight stop_int ttin_ttou"
+            "exit0_at_import exit3 exit7 hup kill9 kill9_all kill9_inflight "
+            "partial recycle_broken segv sigterm_worker ttin_ttou"
         ),
     },
     "uvicorn-workers-0.23.2": {
         _AT_ONCE: "master_kill9",
         _NO_KERNEL: "oom",
         _NO_WORDS: (
-            "boot_stop exit3 hup kill9 kill9_inflight max_requests recycle_broken segv "
-            "sigterm_worker stop_inflight stop_int ttin_ttou"
+            "exit3 hup kill9 kill9_inflight max_requests recycle_broken segv sigterm_worker "
+            "ttin_ttou"
         ),
     },
     "uvicorn-workers-0.54.0": {
@@ -172,13 +172,13 @@ EXACT: Final = {
     "gunicorn-sync-27.0.1": 31,
     "gunicorn-uvicorn-20.1.0": 34,
     "gunicorn-uvicorn-21.2.0": 31,
-    "gunicorn-uvicorn-27.0.1": 36,
+    "gunicorn-uvicorn-27.0.1": 37,
     "hypercorn-single-0.18.0": 11,
     "hypercorn-workers-0.18.0": 8,
     "uvicorn-single-0.17.6": 3,
     "uvicorn-single-0.54.0": 7,
-    "uvicorn-workers-0.17.6": 11,
-    "uvicorn-workers-0.23.2": 9,
+    "uvicorn-workers-0.17.6": 14,
+    "uvicorn-workers-0.23.2": 12,
     "uvicorn-workers-0.54.0": 17,
     "uwsgi-2.0.31": 15,
 }

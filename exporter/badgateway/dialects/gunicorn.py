@@ -48,7 +48,8 @@ class Reader:
 
     def rest(self) -> tuple[Event, ...]:
         """Return what was held back: nothing more is written."""
-        return self._workers.rest()
+        ends = [end for _, master in self._masters for end in self._obeyed(master)]
+        return (*self._workers.rest(), *ends)
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of gunicorn, of its application or of systemd tells."""
@@ -59,20 +60,28 @@ class Reader:
         late = self._workers.late(line, own)
         self._workers.now = line.at if own is None else own
         told = self._unprefixed(line) if prefix is None else self._prefixed(line, prefix)
-        if not late:
-            return told
-        return (*late, *(told or ()))
+        return (*late, *(told or ())) if late else told
 
     def _prefixed(self, line: Line, prefix: re.Match[str]) -> tuple[Event, ...]:
         pid, text = int(prefix[2]), prefix[3]
         if line.pid is not None and line.pid != pid:
             return ()  # somebody prints another process' words
         self._writer = pid
+        if line.text.endswith("] [INFO] ", 0, prefix.start(3)):
+            self._workers.informed = line.invocation
         process = self._workers.get(line, pid)
+        before = self._replaced(line) if words.STARTING.match(text) else ()
         master = self._master(line, pid, process, text)
         if master is not None:
-            return self._master_said(line, master, text)
+            return (*before, *self._master_said(line, master, text))
         return self._worker_said(line, pid, process, text)
+
+    def _replaced(self, line: Line) -> tuple[Event, ...]:
+        """The end of the master before, which was asked to end and then said no more."""
+        master = self._masters.latest(line.invocation)
+        if master is None or master.asked is None or master.upgrading:
+            return ()
+        return (*self._workers.rest(), *self._obeyed(master))
 
     def _master(self, line: Line, pid: int, process: Process, text: str) -> Master | None:
         """Return the master that the writer is."""
@@ -89,7 +98,9 @@ class Reader:
             return None
         # its first lines are out of sight: what only a master says makes it one
         said = (words.TIMEOUT, words.SENT, words.TERMINATED, words.EXITED, words.SIGNAL)
-        if any(pattern.match(text) for pattern in said) or text.startswith(words.BIND_FAILURES):
+        if any(pattern.match(text) for pattern in said) or text.startswith(
+            (*words.BIND_FAILURES, words.SHUT)
+        ):
             return self._masters.begin(line.invocation, pid, self._workers.now, None)
         return None
 
@@ -102,15 +113,22 @@ class Reader:
         if signal := words.SIGNAL.match(text):
             return self._signalled(line, master, signal[1], text)
         if text.startswith(words.REASON):
+            if master.asked is not None:  # nobody had asked it to end
+                master.phase, master.asked = None, None
+                held = self._workers.halted(master)
+                return (*held, *self._over(line, master, "boot_failure", text))
             silent = self._workers.unheard(line, master, "boot_failure")
             return (*silent, *self._over(line, master, "boot_failure", text))
         if text.startswith(words.SHUT):
+            if master.phase is None and not (master.halting or master.version):
+                master.phase, master.asked = "stop", line  # out of sight, or a reason follows
+                return ()
             held = self._workers.rest()
             if text.startswith(f"{words.SHUT}."):
                 master.second = True
-            if master.phase not in ("stop", "upgrade"):
+            reason = master.phase
+            if reason not in ("stop", "upgrade"):
                 return held
-            reason = "upgrade" if master.phase == "upgrade" else "stop"
             return (
                 *held,
                 *self._workers.unheard(line, master),
@@ -132,10 +150,19 @@ class Reader:
             phase = "upgrade"
         if phase == "stop":
             self._words.say(line, "stop", text)
+        if name in words.ENDING:
+            master.asked = line
         return self._workers.enters(line, master, phase)
+
+    def _obeyed(self, master: Master) -> tuple[Event, ...]:
+        """The end of a master that was asked to end, and of which no more is said."""
+        line, master.asked = master.asked, None
+        reason = "upgrade" if master.phase == "upgrade" else "stop"
+        return () if line is None else self._over(line, master, reason, line.text)
 
     def _over(self, line: Line, master: Master, reason: str, text: str) -> tuple[Event, ...]:
         """A master ends."""
+        master.asked = None
         if master.over:
             return ()
         master.over = True

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from badgateway.events import Line
+
 _KEPT: Final = 8
 _WORKERS_KEPT: Final = 1024
 _CALM: Final = 3.0
@@ -33,6 +35,7 @@ class Master:
         upgrading: it was asked to start a successor.
         predecessor: the master whose successor it is.
         second: it calls itself the second one.
+        asked: the line that says that it was asked to end.
         over: its end was told.
         workers: the processes that were born and have not ended → when they were born.
         births: whether any of its workers' births was seen.
@@ -40,7 +43,7 @@ class Master:
         target: how many workers are wanted, once that is known.
         crowd: how many workers lived after the last birth.
         calm_since: when the number of workers last changed for another reason than an end.
-        last_end: when a worker's end was last told.
+        removing: how many workers have still to go because fewer were asked for.
     """
 
     pid: int
@@ -52,6 +55,7 @@ class Master:
     predecessor: Master | None = None
     successor: Master | None = None
     second: bool = False
+    asked: Line | None = None
     over: bool = False
     workers: OrderedDict[int, float] = field(default_factory=OrderedDict)
     births: bool = False
@@ -59,7 +63,7 @@ class Master:
     target: int | None = None
     crowd: int = 0
     calm_since: float = 0.0
-    last_end: float = 0.0
+    removing: int = 0
 
     @property
     def tells_codes(self) -> bool:
@@ -74,6 +78,7 @@ class Master:
     def enters(self, phase: str | None, at: float) -> None:
         """A signal was handled: the number of workers may change."""
         self.phase, self.phase_at = phase, at
+        self.removing = self.removing + 1 if phase == "scale_down" else 0
         self.target, self.calm_since = None, at
 
     def born(self, pid: int, at: float) -> tuple[int | None, ...]:
@@ -104,11 +109,10 @@ class Master:
         """Remember an end that was told."""
         if self.workers.pop(pid, None) is not None:
             self.missing = min(self.missing, len(self.workers))
-        self.last_end = max(self.last_end, at)
 
     def silent(self, at: float) -> Iterator[tuple[int | None, str]]:
         """Yield who has not said a word though the master is stopping, and why that is."""
-        waited = at - max(self.last_end, self.phase_at) >= _WAITED
+        waited = at - self.phase_at >= _WAITED
         left = list(self.workers)
         if self.missing:
             unnamed: list[int | None] = [None] * (len(left) - self.missing)

@@ -42,6 +42,8 @@ PHASES: Final = MappingProxyType(
      "usr2": None, "ttou": "scale_down", "ttin": None}
 )  # fmt: skip
 """A signal that a master handles → what the ends of workers mean afterwards."""
+ENDING: Final = ("term", "int", "quit")
+"""Signals upon which a master ends, too."""
 _NOWHEN: Final = 2001
 """The year of a time that is none: lines whose own prefix was another one."""
 _MEMORY_FAULTS: Final = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "7", "11", "4", "8"}

@@ -44,13 +44,21 @@ class Process:
     reason_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Leaving:
-    """A worker that said good-bye: its line, when by the log's own time, and its master."""
+    """A worker that said good-bye.
+
+    Attributes:
+        line: its words.
+        at: when, by the log's own time.
+        master: its master.
+        replaced: whether another one was started since.
+    """
 
     line: Line
     at: float
     master: Master | None
+    replaced: bool = False
 
 
 class Workers:
@@ -59,6 +67,8 @@ class Workers:
     def __init__(self, masters: Masters, last_words: LastWords) -> None:
         self.now = 0.0
         """The log's own time."""
+        self.informed: str | None = ""
+        """The invocation that was last seen to log what is no warning."""
         self.bare = 0
         """How many workers without a name said that they cannot load the application."""
         self._masters, self._words = masters, last_words
@@ -92,12 +102,14 @@ class Workers:
             return ()  # it never had such a worker
         if pattern is words.TIMEOUT:
             return self.ended(line, pid, "timeout", text)
-        phase = _phase(master)
+        phase = _phase(master, process, self.now)
         if pattern is not words.EXITED:
             reason = words.killed(told[2])
             if reason == "external_term":
                 # a master that halts over a worker that could not boot ends the others
                 reason = phase or ("stop" if master.halting else reason)
+                if reason == "external_term" and not self._begun(master):
+                    return self._hold(line, pid, process, master)
             elif reason == "sigkill" and self._words.proves_oom(line):
                 reason = "oom"
             elif reason == "sigkill" and master.phase in ("stop", "upgrade"):
@@ -135,6 +147,11 @@ class Workers:
         if master is None:
             return ()
         events: list[Event] = []
+        if master.phase is None:  # it takes the place of one that left, whatever follows
+            for left in self._leaving.values():
+                if left.master is master and not left.replaced:
+                    left.replaced = True
+                    break
         for gone in master.born(pid, self.now):
             if gone is not None:
                 self.get(line, gone).ended = True
@@ -152,7 +169,7 @@ class Workers:
             if master is not None:
                 master.halting = True
             return self.ended(line, pid, "boot_failure", text)
-        reason = process.reason or _phase(master)
+        reason = process.reason or _phase(master, process, self.now)
         if reason is not None:
             return self.ended(line, pid, reason, text)
         if process.ended:
@@ -161,8 +178,19 @@ class Workers:
             master.ended(pid, self.now)
             if not master.tells_codes:
                 return self.ended(line, pid, "stop" if master.halting else "unknown", text)
-        self._leaving[line.invocation, pid] = _Leaving(line, self.now, master)
+        return self._hold(line, pid, process, master)
+
+    def _hold(
+        self, line: Line, pid: int, process: Process, master: Master | None
+    ) -> tuple[Event, ...]:
+        if not process.ended:
+            self._leaving[line.invocation, pid] = _Leaving(line, self.now, master)
         return ()
+
+    @staticmethod
+    def _begun(master: Master) -> bool:
+        """Whether enough of a master was seen to know that nobody asked it for anything."""
+        return master.version is not None or master.births
 
     def late(self, line: Line, own: float | None) -> tuple[Event, ...]:
         """Return the ends of those that left so long ago that no exit code will follow."""
@@ -181,9 +209,11 @@ class Workers:
         process = self.get(line, key[1])
         text = line.text if (prefix := words.PREFIX.match(line.text)) is None else prefix[3]
         reason = "unknown" if process.uvicorn else "external_term"
+        if master is not None and not self._begun(master) and self.informed != line.invocation:
+            reason = "unknown"  # its level hides what it would say of a stop
         if master is not None and master.halting:
             reason = "stop"
-        reason = _phase(master) or reason
+        reason = _phase(master, process, self.now) or reason
         return self.ended(line, key[1], reason, text)
 
     def ended(self, line: Line, pid: int, reason: str, text: str) -> tuple[Event, ...]:
@@ -202,15 +232,29 @@ class Workers:
             pass  # uvicorn's worker does not follow its reloader
         elif process.reason is not None and reason in ("exit_code", "stop", "external_term"):
             reason = process.reason
+        if master is not None and reason == "scale_down":
+            master.removing -= 1
         return (WorkerEnd(line.at, _SERVER, reason, pid, redacted(text)[:MESSAGE_KEPT]),)
 
     def rest(self) -> tuple[Event, ...]:
         """Return what was held back: nothing more is written."""
         return self._all(list(self._leaving))
 
+    def halted(self, master: Master) -> tuple[Event, ...]:
+        """The ends of those that left before a master said that it halts over one of them."""
+        held = [key for key, left in self._leaving.items() if left.master in (master, None)]
+        master.halting = True
+        if len(held) == 1:
+            self._processes[held[0]].failing = True
+        return self._all(held)
+
     def enters(self, line: Line, master: Master, phase: str | None) -> tuple[Event, ...]:
         """A master was asked for something: what its workers' ends mean changes."""
-        before = [k for k, left in self._leaving.items() if self.now - left.at >= _TOGETHER]
+        before = [
+            key
+            for key, left in self._leaving.items()
+            if left.replaced or self.now - left.at >= _TOGETHER
+        ]
         held = self._all(before)
         master.enters(phase, self.now)
         return (*held, *self.rest())
@@ -219,8 +263,13 @@ class Workers:
         return tuple(event for key in keys for event in self._left(key))
 
 
-def _phase(master: Master | None) -> str | None:
-    """What the ends of a master's workers mean now."""
-    if master is None:
+def _phase(master: Master | None, process: Process, now: float) -> str | None:
+    """What the end of one of a master's workers means now."""
+    if master is None or (master.phase == "scale_down" and master.removing < 1):
         return None
+    if master.phase == "reload" and process.booted is not None:
+        # the new ones stay; of those born in the reload's second only the first to go are old
+        lived = max(0.0, now - master.phase_at) if process.booted == master.phase_at else 0.0
+        if process.booted > master.phase_at or lived > _RELOADS:
+            return None
     return "reload" if master.phase == "upgrade" else master.phase

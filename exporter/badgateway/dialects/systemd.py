@@ -17,6 +17,7 @@ STOPPING: Final = "de5b426a63be47a7b6ac3eaac82e2f6f"
 PROCESS_EXITED: Final = "98e322203f7a4ed290d09fe03c09fe15"
 DEACTIVATED: Final = "7ad2d189f7e94e70a38c781354912448"
 FAILED: Final = "d9b373ed55a64feb8242e02dbe79a49c"
+START_LIMIT: Final = "be02cf6855d2428ba40df7e9d022f03d"
 OOM: Final = "fe6faa94e7774663a0da52717891d8ef"
 OOMD_KILL: Final = "d989611b15e44c9dbf31e3c81256e4ed"
 
@@ -30,6 +31,11 @@ _ON_ORDER: Final = re.compile(
 _HARMLESS: Final = frozenset(
     ("HUP", "USR1", "USR2", "STOP", "CONT", "WINCH", "TTIN", "TTOU", "CHLD")
 )
+_NOT_EXECUTED: Final = (126, 127)
+"""What a shell ends with when a command cannot be executed or found."""
+_OWN_FIRST: Final = 200
+_OWN_LAST: Final = 245
+"""Exit statuses of systemd's own, before it has executed anything (systemd.exec(5))."""
 MEMORY_FAULTS: Final = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE))
 
 
@@ -127,6 +133,8 @@ def server_end_reason(end: MainProcessEnd, last_words: str | None) -> str:
     if end.how == "clean":
         return "unknown"
     if end.how == "exited":
+        if end.status in _NOT_EXECUTED or _OWN_FIRST <= end.status <= _OWN_LAST:
+            return "exec_failed"
         return "exit_code" if end.status else "unknown"
     if end.status == signal.SIGKILL:
         return "sigkill"

@@ -14,17 +14,10 @@ from typing import Any, ClassVar, Final
 from badgateway.dialects import systemd
 from badgateway.dialects import uvicorn_words as patterns
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Traceback
-from badgateway.dialects.uvicorn_writers import Departures, Writer, Writers
+from badgateway.dialects.uvicorn_writers import Departures, Unnamed, Writer, Writers
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
 from badgateway.redaction import redacted
 
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
-_TRACEBACK: Final = "Traceback (most recent call last):"
-_ERROR: Final = re.compile(r"^(?:\x1b\[[0-9;]*m)*ERROR")
-_LEVEL: Final = re.compile(r"^(?:INFO|WARNING|ERROR|CRITICAL|DEBUG): +(.*)$", re.S)
-_LOADER: Final = ("/uvicorn/config.py", "/uvicorn/importer.py", "/uvicorn/main.py")
-_OTHERS: Final = ("/hypercorn/", "/granian/", "/gunicorn/")
-"""Servers that start processes in the same way."""
 _BOOT_WINDOW: Final = 300.0
 """Seconds after its start during which a process that has not said it serves counts as starting."""
 _PARENTS_REMEMBERED: Final = 4
@@ -46,6 +39,7 @@ class Reader:
         self._supervision = systemd.Supervision()
         self._phase: str | None = None
         self._departures = Departures()
+        self._unnamed = Unnamed()
 
     def memory(self) -> dict[str, Any]:
         """Who is the parent of what: said once, at the start, which may be months ago."""
@@ -55,14 +49,18 @@ class Reader:
         """Take up what ``memory`` returned."""
         self._writers.recall(remembered.get("parents", ()))
 
+    def rest(self) -> tuple[Event, ...]:
+        """Return the ends of workers whose process nothing has named."""
+        return self._unnamed.rest()
+
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of uvicorn, of its application or of systemd tells."""
         if line.manager is not None:
             end = self._supervision.read(line)
             return self._ended(line, end) if end else ()
         writer = self._writers.get(line.invocation, line.pid)
-        text = _ANSI.sub("", line.text) if "\x1b" in line.text else line.text
-        if (opened := _LEVEL.match(text)) and opened[1].startswith(_TRACEBACK):
+        text = patterns.ANSI.sub("", line.text) if "\x1b" in line.text else line.text
+        if (opened := patterns.LEVEL.match(text)) and opened[1].startswith(patterns.TRACEBACK):
             text = opened[1]  # uvicorn logs the traceback of a failed lifespan as one message
             writer.lifespan = None
         if patterns.SPAWNED.match(text):
@@ -73,7 +71,7 @@ class Reader:
             return self._crashed(line, writer, collected)
         if collected:
             return ()
-        message = _LEVEL.match(text)
+        message = patterns.LEVEL.match(text)
         if not message:
             return self._usage(line, writer, text)
         return self._said(line, writer, message[1])
@@ -92,9 +90,11 @@ class Reader:
                 if line.pid is None and started[1] == "server":
                     writer.starting = [*writer.starting[-_STARTING_KEPT:], pid]
             return ()
+        if not text.startswith(patterns.LEAVING):
+            self._departures.none_leaves()
         if text.startswith("Application startup complete"):
             writer.serving = True
-            self._completed(line, writer)
+            self._writers.completed(line, writer)
             return (ServerReady(line.at, self.NAME, line.pid),)
         if text.startswith("Maximum request limit of "):
             if line.pid is None:
@@ -119,7 +119,7 @@ class Reader:
             return self._lifespan_failed(line, writer, text)
         if stopped := patterns.STOPPED.match(text):
             return self._stopped(line, writer, int(stopped[1]), text.startswith("Stopping"))
-        if _ERROR.match(line.text):
+        if patterns.ERROR.match(line.text):
             writer.said = redacted(text)[:MESSAGE_KEPT]
         return self._parent_said(line, writer, text)
 
@@ -134,13 +134,15 @@ class Reader:
                 process.last_words = "max_requests"
         process.finished = True
         if parent:
-            silent = () if line.pid is None and writer.failed else self._unheard(line)
+            unheard = () if line.pid is None and writer.failed else self._unheard(line)
+            silent = (*self.rest(), *unheard, *self._left(line))
             words = writer.last_words
             if words in ("worker_lost", "boot_failure"):
                 return (*silent, *self._unsupervised(line, words, pid, writer.detail))
             reason = () if words != "stop" else self._unsupervised(line, "stop", pid, "")
             return (*silent, *reason)
         if self._writers.has_parent(line):
+            self._departures.leaves(line.invocation, pid)
             return ()
         if process.last_words == "max_requests":
             return (WorkerEnd(line.at, self.NAME, "max_requests", pid, "request limit reached"),)
@@ -151,17 +153,20 @@ class Reader:
         gone = self._writers.silent(line)
         return tuple(WorkerEnd(line.at, self.NAME, "unknown", pid, detail) for pid in gone)
 
+    def _left(self, line: Line) -> tuple[Event, ...]:
+        """The workers that left without their parent saying a word of it (before uvicorn 0.30)."""
+        events: list[Event] = []
+        for pid, last in self._departures.left(line.invocation):
+            worker = self._writers.get(line.invocation, pid)
+            reason = worker.last_words or ("stop" if last else "unknown")
+            if not worker.ended:
+                events.append(WorkerEnd(line.at, self.NAME, reason, pid, "finished"))
+            worker.ended = True
+        return tuple(events)
+
     def _served(self, line: Line, pid: int) -> bool:
         known = (line.invocation, pid) in self._writers
         return known and self._writers.get(line.invocation, pid).serving
-
-    def _completed(self, line: Line, writer: Writer) -> None:
-        """Find whose startup is complete where lines do not tell their writer: once all are."""
-        writer.complete += 1
-        if line.pid is None and writer.complete == len(writer.starting):
-            for pid in writer.starting:
-                self._writers.get(line.invocation, pid).serving = True
-            writer.starting, writer.complete = [], 0
 
     def _usage(self, line: Line, writer: Writer, text: str) -> tuple[Event, ...] | None:
         """What is printed about a command line that is refused; it names no level."""
@@ -189,7 +194,7 @@ class Reader:
             return self._died(line, writer, int(died[1]))
         if failed := patterns.NOT_STARTED.match(text):
             if writer.last_words == "boot_failure" and line.pid is None:
-                return ()  # its own words stand in the same file, and were counted
+                return self._unnamed.named(int(failed[1]))  # its own words stand in the same file
             writer.last_words = "worker_lost"
             served = self._served(line, int(failed[1]))
             # it ended with the code that uvicorn itself uses for this, but had started
@@ -209,14 +214,14 @@ class Reader:
         if line.pid is None and writer.failed and (announced or begun):
             writer.failed -= 1
             self._writers.get(line.invocation, pid).ended = True
-            return ()  # its own words stand in the same file, and were counted
+            return self._unnamed.named(pid)  # its own words stand in the same file
         if announced:
             self._writers.get(line.invocation, pid)  # its parent had said so: it is one
         return self._worker_ended(line, pid, None)
 
     def _crashed(self, line: Line, writer: Writer, traceback: Traceback) -> tuple[Event, ...]:
-        foreign = any(traceback.within(package) for package in _OTHERS)
-        if foreign or not (writer.spawned or traceback.passed_through(*_LOADER)):
+        foreign = any(traceback.within(package) for package in patterns.OTHERS)
+        if foreign or not (writer.spawned or traceback.passed_through(*patterns.LOADER)):
             writer.lifespan = traceback
             return ()
         if writer.serving and line.pid is not None:
@@ -251,16 +256,16 @@ class Reader:
             certain = systemd.starting(self._supervision, line, _BOOT_WINDOW) or (
                 role == "worker" and has_parent
             )
-        failure = BootFailure(
-            line.at, self.NAME, role, exception, message[:MESSAGE_KEPT], module, line.pid,
-            line.invocation, certain,
-        )  # fmt: skip
+        failure = BootFailure(line.at, self.NAME, role, exception, message[:MESSAGE_KEPT], module,
+                              line.pid, line.invocation, certain)  # fmt: skip
         writer.last_words, writer.detail = "boot_failure", f"{exception}: {message}"[:MESSAGE_KEPT]
         if role == "worker" and certain and not writer.ended:
             writer.ended = line.pid is not None
             writer.failed += 1
             end = WorkerEnd(line.at, self.NAME, "boot_failure", line.pid, writer.detail)
-            return (failure, end)
+            if line.pid is not None:
+                return (failure, end)
+            return (failure, *self._unnamed.add(end))  # its parent says next which it was
         if role == "server" and certain and line.pid is None:
             # Nobody will tell of the end: the words are the last of this process.
             return (failure, ServerEnd(line.at, self.NAME, "boot_failure", None, writer.detail))
@@ -289,8 +294,5 @@ class Reader:
                 words, detail, pid = writer.last_words, writer.detail, writer_pid
         if words == "max_requests":
             words = "stop"
-        return (
-            ServerEnd(
-                line.at, self.NAME, systemd.server_end_reason(end, words), pid, detail
-            ),
-        )  # fmt: skip
+        reason = systemd.server_end_reason(end, words)
+        return (ServerEnd(line.at, self.NAME, reason, pid, detail),)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from badgateway.dialects.tracebacks import Collector, Traceback
-from badgateway.events import Line
+from badgateway.events import Line, WorkerEnd
 
 _KEPT: Final = 256
 
@@ -36,13 +36,35 @@ class Writer:
 
 
 class Departures:
-    """Which worker left at its request limit, where lines do not tell their writer.
+    """Which workers left, and which of them at their request limit.
 
-    The limit is said before the worker that reached it says that it finished.
+    The limit is said before the worker that reached it says that it finished. Those that nothing
+    but their parent's end follows ended with it.
     """
 
     def __init__(self) -> None:
         self._limits = 0
+        self._left: OrderedDict[tuple[str | None, int], bool] = OrderedDict()
+        self._leaving = False
+
+    def leaves(self, invocation: str | None, pid: int) -> None:
+        """A worker said that it finished."""
+        self._left[invocation, pid] = self._leaving = True
+        while len(self._left) > _KEPT:
+            self._left.popitem(last=False)
+
+    def none_leaves(self) -> None:
+        """Something else was said: who has left did so while its parent stayed."""
+        if self._leaving:
+            self._left = OrderedDict.fromkeys(self._left, False)
+            self._leaving = False
+
+    def left(self, invocation: str | None) -> list[tuple[int, bool]]:
+        """Return who left, and whether nothing else followed; they are told once."""
+        found = [(pid, last) for (of, pid), last in self._left.items() if of == invocation]
+        for pid, _ in found:
+            del self._left[invocation, pid]
+        return found
 
     def limit_reached(self) -> None:
         """A worker said that its limit is reached."""
@@ -54,6 +76,28 @@ class Departures:
             return False
         self._limits -= 1
         return True
+
+
+class Unnamed:
+    """Ends of workers that could not boot; their parent says afterwards who they were."""
+
+    def __init__(self) -> None:
+        self._ends: deque[WorkerEnd] = deque()
+
+    def add(self, end: WorkerEnd) -> tuple[WorkerEnd, ...]:
+        """Remember an end; return the oldest one where there are too many."""
+        self._ends.append(end)
+        return (self._ends.popleft(),) if len(self._ends) > _KEPT else ()
+
+    def named(self, pid: int) -> tuple[WorkerEnd, ...]:
+        """Return the oldest end, which is that of a process."""
+        return (replace(self._ends.popleft(), pid=pid),) if self._ends else ()
+
+    def rest(self) -> tuple[WorkerEnd, ...]:
+        """Return the ends whose process nobody has named."""
+        ends = tuple(self._ends)
+        self._ends.clear()
+        return ends
 
 
 class Writers:
@@ -100,6 +144,14 @@ class Writers:
         return any(
             invocation == line.invocation and writer.parent for invocation, _, writer in self
         )
+
+    def completed(self, line: Line, writer: Writer) -> None:
+        """Find whose startup is complete where lines do not tell their writer: once all are."""
+        writer.complete += 1
+        if line.pid is None and writer.complete == len(writer.starting):
+            for pid in writer.starting:
+                self.get(line.invocation, pid).serving = True
+            writer.starting, writer.complete = [], 0
 
     def silent(self, line: Line) -> list[int]:
         """Return the workers that said nothing though their parent stops: they were gone."""

@@ -79,6 +79,9 @@ def collected(text: str) -> Peeled | None:
     inner = next((entry[name] for name in _TEXTS if isinstance(entry.get(name), str)), None)
     if not inner:
         return None
+    logger, level = entry.get("logger") or entry.get("name"), entry.get("level")
+    if isinstance(logger, str) and isinstance(level, str) and logger.endswith(".error"):
+        inner = f"{level.upper()} {logger} {inner}"  # as Python's logging writes it on one line
     place = entry.get("kubernetes")
     names: Mapping[str, Any] = place if isinstance(place, dict) else entry
     writer = names.get("container_name") or names.get("container") or names.get("service") or ""

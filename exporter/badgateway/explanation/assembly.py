@@ -37,6 +37,7 @@ class Assembly:
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
         self._held: Signed | None = None
+        self._broken: tuple[int, Signed] | None = None
         self._parts: list[_Part] = []
         self._json: list[_Part] = []
         self._size = 0
@@ -52,13 +53,17 @@ class Assembly:
 
     def flush(self) -> list[Told]:
         """Return what was held back: the file ends here, or pauses."""
-        return self._end_json() + self._release() + self._recogniser.rest()
+        return self._end_json() + self._release() + self._unbroken() + self._recogniser.rest()
 
     def _take(self, number: int, line: Layers) -> list[Told]:
         signed = self._recogniser.signed(line)
         if signed is None:
             signed = self._signed_otherwise(line)
         part = _Part(number, line)
+        if self._broken is not None:
+            if signed is None:
+                return self._mended(part)
+            return self._unbroken() + self._take(number, line)
         if self._json:
             if signed is None or _is_member(signed[0].text):
                 return self._more_json(part)
@@ -71,6 +76,9 @@ class Assembly:
         if signed is not None:
             told = self._release()
             if signed[1] in vocabulary.SERVERS:
+                if repair.breaks_off(signed[0].text):
+                    self._broken = (number, signed)
+                    return told
                 return told + self._recogniser.own(number, signed)
             self._held, self._parts = signed, [part]
             return told
@@ -93,6 +101,23 @@ class Assembly:
         return None
 
     # -- wrapped lines
+
+    def _unbroken(self) -> list[Told]:
+        """Take a server's line that breaks off, as it stands."""
+        broken, self._broken = self._broken, None
+        return self._recogniser.own(*broken) if broken is not None else []
+
+    def _mended(self, part: _Part) -> list[Told]:
+        """Take a server's line that breaks off, with the next one if that is its rest."""
+        broken, self._broken = self._broken, None
+        assert broken is not None
+        number, (peeled, name) = broken
+        kinds = next((p for p in part.line if p.kinds == peeled.kinds), next(iter(part.line)))
+        rest = kinds.text.strip()
+        for text in (f"{peeled.text.rstrip()} {rest}", f"{peeled.text}{rest}"):
+            if repair.goes_on_as(text):
+                return self._recogniser.own(number, (replace(peeled, text=text), name))
+        return self._recogniser.own(*broken) + self._take(part.number, part.line)
 
     def _release(self) -> list[Told]:
         """Take the line that was held back, with what follows it if that is its rest."""

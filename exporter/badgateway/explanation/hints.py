@@ -58,6 +58,8 @@ OTHERS: Final = MappingProxyType(
         "boot_failure": "the application does not load: `badgateway check` names the package, or "
         "start it by hand",
         "bind_failure": "who has the port (ss -ltnp)? may the service use the address?",
+        "exec_failed": "does the command of the unit exist and may its user execute it? working "
+        "directory, user, environment file (systemctl cat UNIT)",
         "usage": "the command line or configuration file it was started with",
         "timeout": "requests that take longer than the server's own timeout; raise it above the "
         "slowest, and keep the proxy's above that",

@@ -8,28 +8,24 @@ that dialect understands it; otherwise it is unknown, never forced.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
 from badgateway import dialects, vocabulary
-from badgateway.dialects import Dialect, Holding, systemd
+from badgateway.dialects import Holding, systemd
 from badgateway.envelopes import Layers, Peeled, times
 from badgateway.envelopes.prefixes import INDENT
-from badgateway.events import (
-    LINE_LIMIT,
-    Event,
-    Line,
-    Response,
-    ServerEnd,
-    UpstreamFailure,
-)
-from badgateway.explanation import managed, repair
+from badgateway.events import LINE_LIMIT, Event, Line, Response, ServerEnd, UpstreamFailure
+from badgateway.explanation import managed, repair, shells
 from badgateway.explanation.told import Told
+from badgateway.explanation.units import DIALECT, Units, is_other
+from badgateway.explanation.writers import Writer, Writers, as_line
 
-_WRITERS_KEPT: Final = 256
+_UNITS_KEPT: Final = 256
+_NOWHEN: Final = (978_220_800, 978_393_600)
+"""About the first of January 2001, which stands for a time that nobody wrote."""
 _HEADS_KEPT: Final = 4
 _REPAIRS: Final = 2000
 """Lines of a file whose beginning is tried to be put right: a damaged file has no more."""
@@ -40,21 +36,6 @@ _NAMED_PID: Final = re.compile(r".{0,60}?[\[ (:](\d{1,10})[\])]")
 
 Signed = tuple[Peeled, str]
 """A line as its dialect reads it, and the dialect's name."""
-
-
-@dataclass(slots=True)
-class _Writer:
-    """What is known of one writer's stream."""
-
-    owner: str | None = None
-    kinds: tuple[str, ...] = ()
-    readers: dict[str, Dialect] = field(default_factory=dict)
-    vouched: bool | None = None
-    serves: bool = False
-    proxies: bool = False
-    ended: bool = False
-    heads: list[str] = field(default_factory=list)
-    places: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 class Recogniser:
@@ -71,7 +52,10 @@ class Recogniser:
         self._names = (only,) if only else dialects.names()
         self._fixed = only is not None
         self._fresh = {name: dialects.dialect(name) for name in self._names}
-        self._writers: OrderedDict[str, _Writer] = OrderedDict()
+        self._writers = Writers()
+        self._units = Units(file)
+        self._own_units: set[str] = set()
+        self._unexecuted: list[Told] = []
         self._last = 0.0
         self._repairs = _REPAIRS
         self.unknown = 0
@@ -93,7 +77,7 @@ class Recogniser:
     def _bears(self, name: str, peeled: Peeled) -> bool:
         """Whether a line is a dialect's by its signature, or by order."""
         if self._fixed:
-            return dialects.dialect(name).read(_line(peeled, 0.0)) is not None
+            return dialects.dialect(name).read(as_line(peeled, 0.0)) is not None
         return self._fresh[name].SIGNATURE.match(peeled.text) is not None
 
     def trial(self, name: str, text: str) -> tuple[Event, ...] | None:
@@ -105,7 +89,7 @@ class Recogniser:
     def own(self, number: int, signed: Signed) -> list[Told]:
         """Take a line with a signature."""
         peeled, name = signed
-        writer = self._writer(peeled.writer)
+        writer = self._writers.of(peeled.writer)
         events = self._whole(writer, name, peeled)
         if events is None:
             return self.unsigned(number, (peeled,))
@@ -117,13 +101,14 @@ class Recogniser:
     def rest(self) -> list[Told]:
         """Return what dialects held back: the file ends here, or pauses."""
         told: list[Told] = []
-        for writer in self._writers.values():
+        for writer in self._writers.all():
             for name, reader in writer.readers.items():
                 if isinstance(reader, Holding):
                     place = writer.places.get(name, (0, ""))
                     events = reader.rest()
                     told += [Told(event, name, self._file, *place) for event in events]
-        return told
+        held, self._unexecuted = self._unexecuted, []
+        return told + held + self._units.rest()
 
     def unsigned(self, number: int, line: Iterable[Peeled]) -> list[Told]:
         """Take a line without a signature: a continuation, systemd's, or unknown."""
@@ -143,14 +128,14 @@ class Recogniser:
                     events = ()  # the rest of a message; whatever it says was said by others
                 understood = self._taken(number, writer, writer.owner, peeled, events)
                 break
-        told = understood or self._orphan(number, found)
+        told = understood or self._orphan(number, found) or self._not_executed(number, found)
         if told is None and understood is None:
             told = self._damaged(number, found)
         if told is None and understood is None:
             self.unknown += bool(found[0].text.strip())
         return told or []
 
-    def _whole(self, writer: _Writer, name: str, peeled: Peeled) -> tuple[Event, ...] | None:
+    def _whole(self, writer: Writer, name: str, peeled: Peeled) -> tuple[Event, ...] | None:
         """Read a line; one that is known to be cut leaves nothing open behind it."""
         cut = repair.uncut(peeled.text)
         events = None
@@ -169,13 +154,30 @@ class Recogniser:
         """Offer a line to the servers: what they print as they die has no mark of theirs."""
         own = [peeled for peeled in found if INDENT not in peeled.kinds]
         peeled = max(own, key=lambda p: (bool(p.writer), len(p.kinds)))
-        writer = self._writer(peeled.writer)
+        writer = self._writers.of(peeled.writer)
         for name in self._names:
             if name not in vocabulary.SERVERS or name == writer.owner:
                 continue
             events = self._read(writer, name, peeled)
             if events:
                 return self._taken(number, writer, name, peeled, events)
+        return None
+
+    def _not_executed(self, number: int, found: list[Peeled]) -> list[Told] | None:
+        """A server that was to be started and is not there; its manager may tell of it, too."""
+        if not shells.COMPLAINT.search(found[0].text):
+            return None
+        for peeled in found:
+            server = shells.missing(peeled.text)
+            writer = self._writers.get(peeled.writer)
+            if server is None or (writer is not None and writer.serves):
+                continue
+            event = ServerEnd(self._time(peeled), server, "exec_failed", None, peeled.text[:300])
+            told = Told(event, server, self._file, number, peeled.text)
+            if peeled.pid is None:
+                return [told]
+            self._unexecuted = [*self._unexecuted[-_HEADS_KEPT:], told]
+            return []
         return None
 
     def _damaged(self, number: int, found: list[Peeled]) -> list[Told] | None:
@@ -206,10 +208,16 @@ class Recogniser:
         self, number: int, peeled: Peeled, unit: str, fields: Mapping[str, str]
     ) -> list[Told]:
         """Hand systemd's line on a unit to the server that runs as it."""
-        writer = self._unit(unit)
-        if writer is None or writer.owner is None:
-            return []
         message = fields.get("MESSAGE_ID")
+        line = replace(as_line(peeled, self._time(peeled)), unit=unit, manager=fields)
+        writer = self._unit(unit, message)
+        if writer is None or writer.owner is None:
+            if not self._fixed:
+                self.read[DIALECT] = self.read.get(DIALECT, 0) + 1
+            told = self._units.read(number, line, peeled.text)
+            if message == systemd.PROCESS_EXITED:
+                self._unexecuted = []  # its manager tells of the same end
+            return told
         if message == systemd.STARTED:
             writer.ended = False
         elif message in (systemd.DEACTIVATED, systemd.PROCESS_EXITED) or (
@@ -218,30 +226,36 @@ class Recogniser:
             if writer.ended:
                 return []  # its end was told before
             writer.ended = True
-        line = replace(_line(peeled, self._time(peeled)), unit=unit, manager=fields)
         events = writer.readers[writer.owner].read(line)
         return self._told(number, writer.owner, peeled.text, events or ())
 
-    def _unit(self, unit: str) -> _Writer | None:
-        servers = {n: w for n, w in self._writers.items() if w.owner in vocabulary.SERVERS}
+    def _unit(self, unit: str, message: str | None) -> Writer | None:
+        """Return who writes as a unit; where no name tells, the only server there is."""
+        servers = self._writers.servers()
         stem = unit.removesuffix(".service")
         for name in (unit, stem):
             if name in servers:
                 return servers[name]
-        return next(iter(servers.values())) if len(servers) == 1 else None
+        if len(servers) != 1 or is_other(unit):
+            return None
+        if unit not in self._own_units:
+            if message == systemd.DEACTIVATED or len(self._own_units) >= _UNITS_KEPT:
+                return None  # a job that is done may be another unit
+            self._own_units.add(unit)
+        return next(iter(servers.values()))
 
     # -- reading
 
-    def _read(self, writer: _Writer, name: str, peeled: Peeled) -> tuple[Event, ...] | None:
+    def _read(self, writer: Writer, name: str, peeled: Peeled) -> tuple[Event, ...] | None:
         reader = writer.readers.get(name)
         if reader is None:
             reader = writer.readers[name] = dialects.dialect(name)
-        line = _line(peeled, self._time(peeled))
+        line = as_line(peeled, self._time(peeled))
         if line.pid is not None and not self._vouched(writer, line.pid, peeled.text):
             line = replace(line, pid=None)
         return reader.read(line)
 
-    def _vouched(self, writer: _Writer, pid: int, text: str) -> bool:
+    def _vouched(self, writer: Writer, pid: int, text: str) -> bool:
         """Whether the envelope's pid is the program's, and not that of whoever relays its lines.
 
         The first line in which the program names a process tells.
@@ -252,7 +266,7 @@ class Recogniser:
 
     def _time(self, peeled: Peeled) -> float:
         at = peeled.at if peeled.at is not None else times.inside(peeled.text)
-        if at is not None:
+        if at is not None and not _NOWHEN[0] <= at <= _NOWHEN[1]:
             self._last = at
         return self._last
 
@@ -261,7 +275,7 @@ class Recogniser:
         return [Told(event, name, self._file, number, text) for event in events]
 
     def _taken(
-        self, number: int, writer: _Writer, name: str, peeled: Peeled, events: tuple[Event, ...]
+        self, number: int, writer: Writer, name: str, peeled: Peeled, events: tuple[Event, ...]
     ) -> list[Told]:
         """Remember whose line it was, and return what it tells."""
         writer.owner, writer.kinds = name, peeled.kinds
@@ -282,19 +296,3 @@ class Recogniser:
         for name in self._names:
             if name != owner:
                 yield name
-
-    def _writer(self, name: str) -> _Writer:
-        writer = self._writers.get(name)
-        if writer is None:
-            writer = self._writers[name] = _Writer()
-            while len(self._writers) > _WRITERS_KEPT:
-                self._writers.popitem(last=False)
-        else:
-            self._writers.move_to_end(name)
-        return writer
-
-
-def _line(peeled: Peeled, at: float) -> Line:
-    return Line(
-        at, peeled.text[:LINE_LIMIT], "", peeled.writer or None, peeled.pid, peeled.invocation
-    )

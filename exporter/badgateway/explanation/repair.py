@@ -30,6 +30,21 @@ _UNBRACKETED: Final = re.compile(
     r"(?!\[.*?\] \[\d+\] \[)\[?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-]\d{4})?)\]? "
     r"\[?(\d{1,10})\]? \[?(DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? "
 )
+_TIMELESS: Final = re.compile(
+    r"\[(?:pid[ :=]{0,2})?(\d{1,10})\] \[(DEBUG|INFO|WARNING|ERROR|CRITICAL)\] (?=WORKER TIMEOUT \("
+    r"|Worker |Booting worker |Handling signal: |Shutting down: |Autorestarting worker "
+    r"|Listening at: |Starting gunicorn )"
+)
+_SAID: Final = re.compile(r"\[\d{4}-[^\]]{10,24}\] \[\d{1,10}\] \[[A-Z]{4,8}\] (?P<text>.{3,})")
+_SHORT_WORDS: Final = 60
+_SENT_CUT: Final = re.compile(r"Worker \(pid:0\) was sent(?: [A-Zcode]{0,10})?(?: 0)?")
+_SENT: Final = re.compile(r"Worker \(pid:0\) was sent (?:SIG[A-Z]{2,8}|code 0)!")
+_DIGITS: Final = re.compile(r"\d+")
+_WHOLE: Final = (
+    "WORKER TIMEOUT (pid:0)", "Worker (pid:0) was sent ", "Worker (pid:0) exited with code 0",
+    "Worker with pid 0 was terminated due to signal 0", "Worker exiting (pid: 0)",
+    "Booting worker with pid: 0", "Handling signal: ", "Starting gunicorn 0",
+)  # fmt: skip
 _TIMES: Final = (
     "2001/01/01 00:00:00 ",
     "[2001-01-01 00:00:00 +0000] ",
@@ -94,8 +109,11 @@ def uncut(text: str) -> str | None:
 def bracketed(text: str) -> str | None:
     """Return a line with the brackets around time, process and level that it has elsewhere.
 
-    They were eaten on the way, or are of a version that wrote them otherwise.
+    They were eaten on the way, or are of a version that wrote them otherwise. A time that nobody
+    wrote is one that says that it is none.
     """
+    if _TIMELESS.match(text):
+        return _TIMELESS.sub(rf"{_TIMES[1]}[\1] [\2] ", text, count=1)
     found = _UNBRACKETED.match(text)
     return _UNBRACKETED.sub(r"[\1] [\2] [\3] ", text, count=1) if found else None
 
@@ -149,6 +167,28 @@ def bare(text: str) -> str | None:
 def goes_on(text: str) -> bool:
     """Whether a line ends between quotes: what follows belongs to it."""
     return text.count('"') % 2 == 1
+
+
+def breaks_off(text: str) -> bool:
+    """Whether a server's line ends in the middle of what it says of a process."""
+    found = _SAID.fullmatch(text)
+    if found is None:
+        return False
+    if len(found["text"]) > _SHORT_WORDS:
+        return False
+    said = _DIGITS.sub("0", found["text"]).rstrip()
+    if _SENT_CUT.fullmatch(said):
+        return True
+    return any(whole.startswith(said) and len(said) < len(whole.rstrip()) for whole in _WHOLE)
+
+
+def goes_on_as(text: str) -> bool:
+    """Whether a server's line, put together, says the whole of something of a process."""
+    found = _SAID.match(text)
+    if found is None:
+        return False
+    said = _DIGITS.sub("0", found["text"])
+    return _SENT.match(said) is not None or said.startswith(_WHOLE[:1] + _WHOLE[2:])
 
 
 def joined(parts: Sequence[str]) -> Iterator[str]:
