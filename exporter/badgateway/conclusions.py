@@ -23,6 +23,7 @@ from badgateway.collectors.workers import Workers
 from badgateway.diagnosis import risks, rules
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import RiskFound, Verdict
+from badgateway.sources import cgroupnames
 from badgateway.topology.backends import Backend, PathMap
 
 PATIENCE_SECONDS: Final = 15.0
@@ -164,10 +165,16 @@ class Conclusions:
         probes = [probe for probe in probes if probe.asked]
         origins = [s.succeeded for s in probes if s.target.vantage == "origin"]
         answered = self._answered[name] = max([self._answered.get(name, 0.0), *origins])
-        listens, now = None, time.time()
+        listens, listener, now = None, "", time.time()
         memory = around.memory.get(name)
         if around.listeners is not None:
             listens = listening.listens(around.listeners, backend)
+            listener = listening.listener(around.listeners, backend)
+            running = states.get(backend.unit)
+            if listener != backend.unit and running is not None and running.main_pid:
+                # a unit may have several names, and its control group bears only one of them
+                cgroup = cgroupnames.unit_of(cgroupnames.of_process(running.main_pid))
+                listener = backend.unit if cgroup == listener != "" else listener
         return Evidence(
             backend=backend,
             now=now,
@@ -197,6 +204,7 @@ class Conclusions:
             memory_limit=(memory.limit or 0.0) if memory else 0.0,
             workers_alive=of.workers.alive.get(name),
             orphans=len(of.workers.orphans.get(name, ())),
+            listener=listener,
         )
 
 

@@ -231,3 +231,15 @@ def test_a_unit_without_a_file_that_does_not_run_is_not_found() -> None:
     assert tracker.state.active == "active"
     tracker.change({"ActiveState": "inactive", "SubState": "dead"})
     assert (tracker.state.active, tracker.state.down) == ("not_found", True)
+
+
+def test_a_unit_that_ended_while_nobody_looked_and_is_unloaded_has_ended_once() -> None:
+    tracker = ServiceTracker("boot", Known("aa", 0, 0, "boot"))
+    gone: dict[str, object] = {"ActiveState": "inactive", "SubState": "dead", "InvocationID": b""}
+    (end,) = tracker.look(gone)
+    assert isinstance(end, Exited)
+    assert (end.reason, end.missed) == ("unknown", True)
+    assert tracker.look(gone) == []
+    again = ServiceTracker("boot", tracker.known)
+    assert again.look(gone) == []
+    assert [type(e).__name__ for e in again.look(running("bb"))] == ["Started"]

@@ -15,6 +15,7 @@ from badgateway.events import WorkerEnd
 from badgateway.sources.proctree import Worker, clock, process, started
 
 NOW = 1_800_000_000.0
+MASTER = (3, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -29,18 +30,18 @@ class Place:
         self.ends = WorkerEnds(lambda b, s, reason: self.counted.append(reason), learnt)
         self.gone = False
 
-    def told(self, reason: str, pid: int, at: float, counted: bool = True) -> None:
+    def told(self, reason: str, pid: int | None, at: float, counted: bool = True) -> None:
         self.ends.told("api", "gunicorn", WorkerEnd(NOW + at, "gunicorn", reason, pid), counted)
 
     def died(self, pid: int, at: float, status: int | None, start: int = 0, **how: bool) -> None:
         worker = Worker(pid, start, pid + 1000)
-        self.ends.died("api", "gunicorn", worker, NOW + at, reason_of(status), **how)
+        self.ends.died("api", "gunicorn", worker, NOW + at, reason_of(status), master=MASTER, **how)
 
     def pass_time(self, monkeypatch: pytest.MonkeyPatch | None = None) -> list[str]:
         for ends in self.ends._ends.values():
             for end in ends:
                 end.due = 0.0
-        self.ends.tick(lambda name: self.gone, settled=True)
+        self.ends.tick(lambda master: self.gone and master == MASTER, settled=True)
         return self.counted
 
 
@@ -116,6 +117,29 @@ def test_a_late_line_does_not_count_what_was_counted() -> None:
     place.told("timeout", 7, 10)
     assert place.pass_time() == ["sigkill"]
     assert [end.reason for end in place.ends.of("api")] == ["timeout"]
+
+
+def test_a_worker_that_the_log_only_missed_is_the_one_the_table_saw() -> None:
+    for first_log in (True, False):
+        place = Place()
+        acts = [lambda p: p.told("unknown", None, 11), lambda p: p.died(7, 10.5, 7 << 8)]
+        for act in acts if first_log else reversed(acts):
+            act(place)
+        assert place.pass_time() == ["exit_code"], first_log
+
+
+def test_a_worker_that_was_named_later_was_not_the_one_that_was_missed() -> None:
+    acts = {
+        "missed": lambda p: p.told("unknown", None, 11),
+        "silent": lambda p: p.died(7, 10.5, 0),
+        "left": lambda p: p.died(8, 10.4, 0),
+        "named": lambda p: p.told("external_term", 8, 10.3),
+    }
+    for order in itertools.permutations(acts):
+        place = Place()
+        for number in order:
+            acts[number](place)
+        assert len(place.pass_time()) == 2, order
 
 
 def test_lines_read_again_as_evidence_are_not_counted() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from badgateway.diagnosis.rules import diagnose
+from badgateway.diagnosis.words import facts
 from badgateway.topology.container import Container
 from tests.diagnosis.builders import NOW, SITE, UP, failure, healthy, hurt, probe, worker_end
 
@@ -110,3 +111,16 @@ def test_how_its_container_starts_is_said() -> None:
     assert "health check says healthy" in said
     assert "hands no signal on" in said
     assert "waits 10 s" in said
+
+
+def test_another_unit_at_its_address_is_named() -> None:
+    evidence = healthy()
+    own = evidence.backend.unit
+    assert replace(evidence, listener=own).stranger == ""
+    for relay in ("", "init.scope", "docker.service"):
+        assert replace(evidence, listener=relay).stranger == ""
+    evidence = replace(evidence, listener="other.service")
+    assert evidence.stranger == "other.service"
+    assert any(
+        fact.startswith("Something else (other.service) listens") for fact in facts(evidence)
+    )

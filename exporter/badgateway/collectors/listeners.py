@@ -223,6 +223,17 @@ def listens(listeners: Listeners, backend: Backend) -> bool | None:
     return any(known) if known else None
 
 
+def listener(listeners: Listeners, backend: Backend) -> str:
+    """Return the unit or container that listens at all of a backend's addresses that are here.
+
+    Empty where nobody can tell, or where it is not one.
+    """
+    if backend.container is not None:
+        return ""  # Docker listens for it
+    names = {listeners.owner(upstream) for upstream in backend.upstreams}
+    return names.pop() if len(names) == 1 else ""
+
+
 def queue(listeners: Listeners, backend: Backend, upstream: str) -> Queue | None:
     """Return how many wait to be accepted at one of a backend's addresses; None for nobody."""
     container, launch = backend.container, backend.launch

@@ -8,6 +8,7 @@ automatic restarts: that is a unit that fails out of ``auto-restart`` without ha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,8 @@ _RESULTS: Final = {
 }
 _UNTOLD: Final = ("LoadState", "TriggeredBy")
 _CHECKS: Final = ("Condition", "Assert")
+_FORGOTTEN: Final = 1
+"""Stands for the time of an end that systemd has forgotten."""
 _EXEC_FAILED: Final = range(200, 244)
 """Exit statuses by which systemd says that it could not execute (systemd.exec(5))."""
 
@@ -214,6 +217,12 @@ class ServiceTracker:
             return [
                 Exited(state.exited, self._last_reason, state.exit_status, state.invocation, missed)
             ]
+        if missed and not state.invocation and known.invocation and not known.exited:
+            # it ran, and ended while nobody looked; systemd has unloaded it and knows no more
+            known.exited = _FORGOTTEN
+            self._last_reason = "unknown"
+            at = state.changed or time.time()
+            return [Exited(at, "unknown", 0, known.invocation, missed=True)]
         if missed or state.active != "failed":
             return []
         if self._waiting or (state.result == _LIMIT_HIT and before != _LIMIT_HIT):

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -22,16 +22,22 @@ from badgateway.events import WorkerEnd
 from badgateway.sources.proctree import Worker, clock
 
 HOLD_SECONDS: Final = 3.0
+SILENT_SECONDS: Final = 8.0
+"""How long an end that nobody explains is held: gunicorn's words on it may themselves be held."""
 JOIN_SECONDS: Final = 60.0
 """How far apart a log and the process table may tell of one end."""
 REMEMBERED_SECONDS: Final = 15 * 60.0
 _KEPT: Final = 200
 _PROOF_SECONDS: Final = 5.0
 _SKEW_SECONDS: Final = 2.0
+_GUESSED_SECONDS: Final = (-3.0, 10.0)
+"""How long after a worker's end another one is born in its place; the look may have been late."""
 _VAGUE: Final = frozenset(("sigkill", "unknown"))
 """Reasons that another source may know better."""
 _PLAIN: Final = frozenset(("unknown", "external_term", "signal"))
 """What the process table says of workers that end with their server."""
+_SILENT: Final = frozenset(("unknown", "exit_code", "boot_failure", "signal", "external_term"))
+"""Ends that a server may not log, as the process table tells them."""
 _BOOT_CODES: Final = (3, 4)
 _FAULTS: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 _POLITE: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -49,6 +55,8 @@ class _End:
         seen: whether the process table did.
         counted: whether it is in the counters.
         missed: whether it ended while nobody looked.
+        guessed: whether the log only missed a worker, and this may be the one.
+        master: its server's pid and start, where known.
     """
 
     backend: str
@@ -62,7 +70,19 @@ class _End:
     seen: bool = False
     counted: bool = False
     missed: bool = False
+    guessed: bool = False
+    master: tuple[int, int] | None = None
     due: float = field(default=0.0)
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether a log told of it without saying which worker it was, and nobody else has."""
+        return self.told and not self.seen and self.pids == [0]
+
+    def is_missed_at(self, at: float) -> bool:
+        """Whether a log that missed a worker at a moment may mean this end."""
+        early, late = _GUESSED_SECONDS
+        return self.missed or early <= at - self.at <= late
 
     def is_of(self, pid: int | None, at: float) -> bool:
         """Whether what was told of a pid at a moment is about this end."""
@@ -120,8 +140,16 @@ class WorkerEnds:
     def told(self, backend: str, server: str, event: WorkerEnd, counted: bool) -> None:
         """Take what a log says; ``counted`` False makes it evidence of what was counted before."""
         ends = self._ends.setdefault(backend, deque(maxlen=_KEPT))
-        known = next((end for end in reversed(ends) if end.is_of(event.pid, event.at)), None)
+        if event.pid is None:
+            known = _unexplained(ends, event.at)
+        else:
+            known = next((end for end in reversed(ends) if end.is_of(event.pid, event.at)), None)
+            if known is not None and known.guessed:
+                # it is told by its name: the nameless one is another
+                known.told = known.guessed = False
+                self._guess(ends, known, event.at)
         if known is not None and (not known.told or known.at == event.at):
+            known.guessed = event.pid is None
             known.told, known.detail = True, event.detail or known.detail
             if event.reason != "unknown" and (not known.counted or known.reason in _VAGUE):
                 known.reason = self._proved(known, event.reason)
@@ -145,6 +173,7 @@ class WorkerEnds:
         at: float,
         reason: str,
         missed: bool = False,
+        master: tuple[int, int] | None = None,
     ) -> None:
         """Take what the process table says.
 
@@ -155,12 +184,13 @@ class WorkerEnds:
             at: when it ended, or was found to have ended.
             reason: what ``reason_of`` its status says, or ``orphaned``.
             missed: whether it ended while nobody looked.
+            master: its server's pid and start.
         """
         ends = self._ends.setdefault(backend, deque(maxlen=_KEPT))
         born = clock(worker.start)
         found = _End(
             backend, server, reason, [worker.pid, worker.inside], at, born, seen=True,
-            missed=missed, due=time.monotonic() + HOLD_SECONDS,
+            missed=missed, master=master, due=time.monotonic() + HOLD_SECONDS,
         )  # fmt: skip
         for end in reversed(ends):
             same = any(found.is_of(pid, end.at) for pid in end.pids)
@@ -171,6 +201,15 @@ class WorkerEnds:
                     end.reason = self._proved(end, reason)
                 return
         found.reason = self._proved(found, reason)
+        nameless = next((e for e in ends if e.is_nameless and found.is_missed_at(e.at)), None)
+        if nameless is not None and reason in _SILENT:
+            nameless.seen = nameless.guessed = True
+            nameless.pids, nameless.born, nameless.master = found.pids, born, master
+            if not nameless.counted:
+                nameless.reason, nameless.at = found.reason, at
+            return
+        if found.reason == "unknown":
+            found.due += SILENT_SECONDS - HOLD_SECONDS
         self._append(ends, found)
 
     def proof(self, at: float, reason: str, backend: str = "", pid: int | None = None) -> None:
@@ -188,25 +227,35 @@ class WorkerEnds:
                 if not end.counted:
                     end.reason = self._proved(end, end.reason)
 
-    def tick(self, gone: Callable[[str], bool], settled: bool) -> bool:
+    def tick(self, gone: Callable[[tuple[int, int]], bool], settled: bool) -> bool:
         """Count what was held for long enough; tell whether there was any.
 
         Args:
-            gone: tells of a backend whether its server ended too.
+            gone: tells of a server's pid and start whether it has ended.
             settled: whether the logs have been read up to now: what ended while nobody looked
                 waits for that.
         """
         now, any_counted = time.monotonic(), False
-        for name, ends in self._ends.items():
+        for ends in self._ends.values():
             for end in ends:
                 if end.counted or now < end.due or (end.missed and not settled):
                     continue
-                if not end.told and gone(name):
+                if not end.told and end.master is not None and gone(end.master):
                     end.reason = "stop" if end.reason in _PLAIN else end.reason
                     end.reason = "stop_timeout" if end.reason == "sigkill" else end.reason
                 self._settle(end)
                 any_counted = True
         return any_counted
+
+    def _guess(self, ends: deque[_End], named: _End, at: float) -> None:
+        """A log missed a worker, and it was not the one that it seemed to be."""
+        other = _unexplained(ends, at, named)
+        if other is not None:
+            other.told = other.guessed = True
+            return
+        due = time.monotonic() + HOLD_SECONDS
+        end = _End(named.backend, named.server, "unknown", [0], at, told=True, due=due)
+        self._append(ends, end)
 
     def _settle(self, end: _End) -> None:
         end.counted = True
@@ -227,6 +276,19 @@ class WorkerEnds:
             if pid in end.pids or (pid is None and backend == end.backend and reason == "sigkill"):
                 return proved
         return reason
+
+
+def _unexplained(ends: Iterable[_End], at: float, but: _End | None = None) -> _End | None:
+    """The oldest end that the process table shows and no log has explained."""
+    return next(
+        (
+            end
+            for end in ends
+            if end.seen and not end.told and end is not but and end.is_missed_at(at)
+            and end.reason in _SILENT
+        ),
+        None,
+    )  # fmt: skip
 
 
 def reason_of(status: int | None) -> str:

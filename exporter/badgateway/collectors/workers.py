@@ -76,6 +76,7 @@ class Workers:
         self._known = _recalled(known.get("families") or {})
         self._boot = boot_id()
         self._pidfds = Pidfds(self._ended)
+        self._masters: dict[tuple[int, int], tuple[int, int]] = {}
         self._statuses: dict[tuple[int, int], tuple[float, int | None]] = {}
         self.changed = asyncio.Event()
         """Set once a worker has ended: it is time for the next look."""
@@ -121,7 +122,7 @@ class Workers:
 
     def tick(self, settled: bool) -> bool:
         """Count what was held for long enough; tell whether there was any."""
-        return self.ends.tick(self._is_gone, settled)
+        return self.ends.tick(_is_gone, settled)
 
     def close(self) -> None:
         """Watch no process any more."""
@@ -170,6 +171,8 @@ class Workers:
         for identity, worker in list(known.workers.items()):
             if identity in now:
                 continue
+            if self._pidfds.awaits(identity):
+                continue  # its parent has not asked yet how it ended
             del known.workers[identity]
             at, status = self._statuses.pop(identity, (survey.at, None))
             if identity in survey.alive:
@@ -181,11 +184,16 @@ class Workers:
             else:
                 status = self._pidfds.forget(identity) if status is None else status
                 reason = reason_of(status)
-            self.ends.died(name, known.server, worker, at, reason, known.recalled)
+            master = self._masters.pop(identity, None)
+            if master is None and known.master is not None:
+                master = known.master.identity
+            self.ends.died(name, known.server, worker, at, reason, known.recalled, master)
         if now.keys() - known.workers.keys():
             self._counters.touch()  # who lives must be saved: only so is missed who died
         for identity, worker in now.items():
             known.workers[identity] = worker
+            if family is not None:
+                self._masters.setdefault(identity, family.master.identity)
             self._pidfds.watch(*identity)
         known.recalled = False
         if family is not None:
@@ -195,22 +203,27 @@ class Workers:
         left = {i for i in self.orphans.get(name, ()) if i in survey.alive}
         self.orphans[name] = left
 
-    def _ended(self, identity: tuple[int, int], status: int | None) -> None:
-        self._statuses[identity] = (time.time(), status)
+    def _ended(self, identity: tuple[int, int], at: float, status: int | None) -> None:
+        self._statuses[identity] = (at, status)
         self.changed.set()
 
     def _is_gone(self, name: str) -> bool:
         """Whether a backend's server has ended too."""
         known = self._known.get(name)
         master = known.master if known is not None else None
-        return master is not None and proctree.started(master.pid) != master.start
+        return master is not None and _is_gone(master.identity)
 
     def _leave(self, known: _Known) -> None:
         for identity in known.workers:
             self._pidfds.forget(identity)
+            self._masters.pop(identity, None)
 
     def _count(self, backend: str, server: str, reason: str) -> None:
         self._counters.add("worker_recycles_total", (backend, server, reason))
+
+
+def _is_gone(identity: tuple[int, int]) -> bool:
+    return proctree.started(identity[0]) != identity[1]
 
 
 def _recalled(saved: Mapping[str, Any]) -> dict[str, _Known]:

@@ -33,6 +33,10 @@ GRACE_SECONDS: Final = 10.0
 """How long a service may take to listen after it was started."""
 
 
+_RELAYS: Final = ("docker.service", "containerd.service", "podman.service")
+"""Units that listen for others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All that is known of a backend.
@@ -65,6 +69,7 @@ class Evidence:
         orphans: how many workers live on without their server, and may hold its address.
         memory_used: bytes its unit or container uses; 0 for not known.
         memory_limit: bytes it may use; 0 for no limit, or none known.
+        listener: the unit or container whose socket listens at its address; empty if not known.
     """
 
     backend: Backend
@@ -93,6 +98,15 @@ class Evidence:
     orphans: int = 0
     memory_used: float = 0.0
     memory_limit: float = 0.0
+    listener: str = ""
+
+    @property
+    def stranger(self) -> str:
+        """Another unit than its own that listens at its address; empty for none known."""
+        unit, listener = self.backend.unit, self.listener
+        relayed = listener in _RELAYS or self.backend.manager != "systemd"
+        own = listener == unit or not listener.endswith(".service") or not unit
+        return "" if relayed or own else listener
 
     @property
     def failing_probes(self) -> tuple[ProbeState, ...]:

@@ -35,6 +35,8 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
         facts.append(f"Probe {probe.target.name} ({probe.target.vantage}) {outcome}.")
     if evidence.listening is not None and evidence.backend.upstreams:
         who = "Something" if evidence.listening else "Nothing"
+        if evidence.stranger:
+            who = f"Something else ({evidence.stranger})"
         facts.append(f"{who} listens at {', '.join(evidence.backend.upstreams)}.")
     service = evidence.service
     if service is not None:

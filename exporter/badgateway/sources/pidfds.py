@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 import struct
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,16 +18,19 @@ _INFO: Final = struct.Struct("=QQ11Ii2I")  # struct pidfd_info as of Linux 6.16
 _MASK_EXIT: Final = 1 << 3
 _GET_INFO: Final = (3 << 30) | (_INFO.size << 16) | (0xFF << 8) | 11  # _IOWR(PIDFS_IOCTL_MAGIC, 11)
 _LIMIT: Final = 512
-_REAPED_SECONDS: Final = (0.01, 0.1, 0.5)
+_REAPED_SECONDS: Final = (0.01, 0.1, 0.4, 0.5, 1.0, 1.0)
+"""Pauses between looks whether its parent has asked for its status: uvicorn asks every 0.5 s."""
 
 
 class Pidfds:
     """Watches processes, from one event loop."""
 
-    def __init__(self, ended: Callable[[tuple[int, int], int | None], None]) -> None:
-        """``ended`` is called with a process' identity and its wait status, None if untold."""
+    def __init__(self, ended: Callable[[tuple[int, int], float, int | None], None]) -> None:
+        """``ended`` is called with a process' identity, when it ended (seconds since the epoch) and
+        its wait status, None if untold."""
         self._ended = ended
         self._watched: dict[tuple[int, int], int] = {}
+        self._since: dict[tuple[int, int], float] = {}
 
     def watch(self, pid: int, start: int) -> None:
         """Be told of the end of a process; once is enough. Too many are left to the next look."""
@@ -40,9 +44,14 @@ class Pidfds:
         self._watched[identity] = descriptor
         asyncio.get_running_loop().add_reader(descriptor, self._readable, identity)
 
+    def awaits(self, identity: tuple[int, int]) -> bool:
+        """Whether a process has ended and its status will still be told."""
+        return identity in self._since
+
     def forget(self, identity: tuple[int, int]) -> int | None:
         """Watch no longer; return the wait status if it has ended and that is told."""
         descriptor = self._watched.pop(identity, None)
+        self._since.pop(identity, None)
         if descriptor is None:
             return None
         asyncio.get_running_loop().remove_reader(descriptor)
@@ -62,11 +71,12 @@ class Pidfds:
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(descriptor)
+        at = self._since.setdefault(identity, time.time())
         if tries and wait_status(descriptor) is None:
             pause = _REAPED_SECONDS[-tries]
             loop.call_later(pause, self._readable, identity, tries - 1)
             return
-        self._ended(identity, self.forget(identity))
+        self._ended(identity, at, self.forget(identity))
 
 
 def wait_status(descriptor: int) -> int | None:

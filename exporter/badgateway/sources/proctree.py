@@ -71,7 +71,10 @@ def family(main_pid: int, server: str, asked_for: int) -> Family | None:
         return None  # it sleeps, or does something else, before it starts the server
     if server == "uvicorn" and asked_for == 1:
         return Family(master, (master,))
-    if server in _MULTIPROCESSING:
+    if server == "gunicorn":
+        # its workers are forks; a successor on trial (USR2) and what a hook runs are programs
+        children = [pid for pid in children if _is_fork(pid)]
+    elif server in _MULTIPROCESSING:
         # multiprocessing's resource tracker is a child too, but no worker
         children = [pid for pid in children if b"spawn_main" in command(pid)]
     found = (process(pid) for pid in children)
@@ -129,6 +132,15 @@ def _is_wrapper(pid: int, server: str) -> bool:
     """Whether a process only waits for the server: its own words run something else."""
     program = command(pid).split(b"\0", 1)[0].rpartition(b"/")[2]
     return not program.startswith((b"python", b"pypy", server.encode())) and program != b""
+
+
+def _is_fork(pid: int) -> bool:
+    """Whether a process still runs its parent's program (PF_FORKNOEXEC of ``linux/sched.h``)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        return bool(int(fields[6]) & 0x40)
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _children(pid: int) -> list[int] | None:

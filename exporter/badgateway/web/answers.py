@@ -131,6 +131,10 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
     backend, failed = evidence.backend, _failed(evidence)
     for upstream in backend.upstreams:
         state, text = _LISTENING[evidence.listening]
+        if evidence.stranger:
+            text = f"something else listens there: {evidence.stranger}"
+        elif evidence.listening and evidence.listener == backend.unit != "":
+            text = f"{backend.unit} listens"
         hops.append(Hop("upstream", upstream, state, text + failed))
     for probe in probes:
         if probe.target.vantage == "origin":
