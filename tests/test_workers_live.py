@@ -172,12 +172,12 @@ def test_workers_that_die_while_the_exporter_is_away_are_counted_once(tmp_path: 
         os.kill(before[0], signal.SIGKILL)
         time.sleep(0.3)
         exporter.end(signal.SIGKILL)  # the line may have been read, and is held
-        os.kill(before[1], signal.SIGTERM)  # gunicorn does not say that nobody asked for it
+        os.kill(before[1], signal.SIGTERM)  # which nobody asked the server for
         renewed(site, before)
         exporter.start()
-        until(exporter, {"sigkill": 1, "unknown": 1}, 20)
+        until(exporter, {"sigkill": 1, "external_term": 1}, 20)
         time.sleep(4)
-        until(exporter, {"sigkill": 1, "unknown": 1})
+        until(exporter, {"sigkill": 1, "external_term": 1})
 
 
 def test_a_loop_inside_a_living_server_is_seen(tmp_path: Path) -> None:

@@ -161,8 +161,8 @@ def counted(metric: str, at_least: float, moment: str = "", **labels: str) -> Si
     return Sight("metric", f"{metric}{{{shown}}} {at_least:g} or more", look, moment)
 
 
-def nobody_notified(status: str = "firing") -> Sight:
-    """Alertmanager has told the pager nothing of this backend since the step began."""
+def nobody_notified(status: str = "firing", *words: str) -> Sight:
+    """Alertmanager has told the pager nothing of this backend, with all ``words``, in this step."""
 
     def look(stage: Stage) -> str | None:
         told = [
@@ -172,6 +172,7 @@ def nobody_notified(status: str = "firing") -> Sight:
             and notification.status == status
             and notification.at >= stage.step_started
             and notification.about(stage.backend)
+            and all(word in notification.text() for word in words)
         ]
         stage.note = told[0].text() if told else ""
         return None if told else "nothing"

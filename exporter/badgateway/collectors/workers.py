@@ -83,10 +83,13 @@ class Workers:
 
     def declare(self, backend: Backend) -> None:
         """Let a backend's series exist at 0: its servers' words are being read."""
-        for reason in vocabulary.WORKER_END_REASONS:
-            self._counters.declare("worker_recycles_total", (backend.name, backend.server, reason))
+        self._declare_workers(backend)
         for reason in vocabulary.SERVER_END_REASONS:
             self._counters.declare("server_exits_total", (backend.name, backend.server, reason))
+
+    def _declare_workers(self, backend: Backend) -> None:
+        for reason in vocabulary.WORKER_END_REASONS:
+            self._counters.declare("worker_recycles_total", (backend.name, backend.server, reason))
 
     def look(self, backends: Iterable[Backend], mains: Mapping[str, int]) -> Survey:
         """Look at each running backend's processes; may block, as ``/proc`` of a stuck one does.
@@ -198,7 +201,7 @@ class Workers:
         known.recalled = False
         if family is not None:
             if known.master is None:
-                self.declare(backend)
+                self._declare_workers(backend)
             known.server, known.master = backend.server, family.master
         left = {i for i in self.orphans.get(name, ()) if i in survey.alive}
         self.orphans[name] = left
