@@ -68,7 +68,9 @@ class ContainerWatch:
     async def ready(self) -> None:
         """Wait until the daemon has been asked once, or there is none; not for long."""
         deadline = time.monotonic() + FIRST_SECONDS
-        while self.daemon.host and self.daemon.status.up is None and time.monotonic() < deadline:
+        while (
+            self.daemon.host != "" and self.daemon.status.up is None and time.monotonic() < deadline
+        ):
             await asyncio.sleep(0.02)
 
     def watch(self, paths: PathMap) -> None:

@@ -245,7 +245,11 @@ class Streams:
         """A source for the log of a unit's container."""
         unit, number = self._plan.containers[name]
         return ContainerLog(
-            name, unit, partial(docker.find, unit, number), lambda: docker.host, docker.watching
+            name,
+            unit,
+            partial(docker.find, unit, number),
+            lambda: docker.host or "",
+            docker.watching,
         )
 
     def _file(self, name: str, path: Path) -> FileSource:

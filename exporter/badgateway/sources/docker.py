@@ -35,6 +35,7 @@ from badgateway.sources.docker_failures import (
 )
 from badgateway.sources.docker_listener import Event, Listener
 
+_FIND_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 20.0
 _FIRST_RETRY: Final = 0.5
 _LAST_RETRY: Final = 5.0
@@ -70,6 +71,9 @@ class Docker:
         self.version = ""
         self._listener = listener
         self._enabled, self._host = enabled, host
+        self.host: str | None = None
+        """Where the daemon is looked for; empty for nowhere, None before that is known."""
+        self._finding = Blocking("reading where Docker is", _FIND_SECONDS)
         self._calls = Blocking("asking Docker", _PATIENCE_SECONDS)
         self._opening = Blocking("opening Docker's events", _PATIENCE_SECONDS)
         self._client: Any = None
@@ -80,11 +84,6 @@ class Docker:
         self._begun = time.time_ns()
         self.expected = False
         """Whether there must be a daemon: one was there before, or the configuration names it."""
-
-    @property
-    def host(self) -> str:
-        """Where the daemon is looked for; empty for nowhere."""
-        return configured_host(self._host) if self._enabled else ""
 
     @property
     def watching(self) -> float:
@@ -107,8 +106,8 @@ class Docker:
         """Stay connected until cancelled."""
         pause = _FIRST_RETRY
         while True:
-            host = self.host
             self._reconfigured.clear()
+            host = self.host = await self._found()
             if not host:
                 self._absent()
                 pause = _LAST_RETRY
@@ -128,6 +127,16 @@ class Docker:
                     await self._reconfigured.wait()
             except TimeoutError:
                 pass
+
+    async def _found(self) -> str:
+        """Where the daemon may be; Docker's own settings lie on a disk that may hang."""
+        if not self._enabled:
+            return ""
+        try:
+            return await self._finding.call(configured_host, self._host)
+        except (HungError, OSError) as error:
+            log.debug("docker: %s", error)
+            return self.host or ""
 
     def _absent(self) -> None:
         self.documents.clear()

@@ -43,7 +43,7 @@ class ContainerBackends:
         if not self._docker.documents and not self._docker.status.up:
             return
         documents = tuple(self._docker.documents.values())
-        found = await disk.call(_backends, documents, is_remote(self._docker.host))
+        found = await disk.call(_backends, documents, is_remote(self._docker.host or ""))
         self._found = {backend.unit: backend for backend in found}
         self._names = {containers.name_of(d): containers.unit(d) for d in documents}
         for unit, backend in self._found.items():
