@@ -84,4 +84,3 @@ def test_a_kill_is_told_once_and_a_new_cgroup_begins_anew() -> None:
     assert kept.take({"web": Memory(1, None, 4, "a 1")}) == ["web"]
     assert kept.take({"web": Memory(1, None, 4, "a 1")}) == []
     assert kept.take({"web": Memory(1, None, 9, "a 2")}) == []
-    assert len(kept.oom_times("web")) == 1

@@ -8,8 +8,6 @@ as in ``docker stats``.
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Final
 _NO_LIMIT: Final = 1 << 60
 """Version 1 writes the largest multiple of a page where there is no limit."""
 _LEVELS: Final = 32
-_KEPT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,6 @@ class Cgroups:
         self.memory: Mapping[str, Memory] = {}
         """Backend → its memory at the last look."""
         self._killed: dict[str, tuple[str, int]] = {}
-        self._times: dict[str, deque[float]] = {}
 
     def look(self, mains: Mapping[str, int]) -> dict[str, Memory]:
         """Read the memory of services; may block.
@@ -61,26 +57,17 @@ class Cgroups:
         """Take what ``look`` returned.
 
         Returns:
-            The backends of which processes were killed since the last look.
+            The backends of which processes were killed since the last look. A cgroup that is
+            gone takes its count along: what ended with its service is not seen.
         """
         hit = []
         for name, memory in found.items():
             cgroup, before = self._killed.get(name, ("", 0))
             if cgroup == memory.cgroup and memory.killed > before:
-                times = self._times.setdefault(name, deque(maxlen=_KEPT))
-                times.extend([time.time()] * min(memory.killed - before, _KEPT))
                 hit.append(name)
             self._killed[name] = (memory.cgroup, memory.killed)
         self.memory = dict(found)
         return hit
-
-    def oom_times(self, name: str) -> tuple[float, ...]:
-        """When the kernel killed processes of a backend, as far as seen; up to a look late.
-
-        A cgroup that is gone takes its count along: what ended with its service is not seen.
-        """
-        return tuple(self._times.get(name, ()))
-
 
 @dataclass(frozen=True, slots=True)
 class Hierarchies:

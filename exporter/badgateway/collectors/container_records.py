@@ -25,7 +25,6 @@ class Record:
     happenings: deque[Happening] = field(default_factory=lambda: deque(maxlen=_KEPT))
     boot_failures: deque[BootFailure] = field(default_factory=lambda: deque(maxlen=_KEPT))
     server_ends: deque[ServerEnd] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    out_of_memory: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_exit: tuple[float, str] | None = None
 
     def take(self, event: Started | Exited) -> str:

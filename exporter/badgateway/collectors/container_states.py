@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from badgateway.topology.container_times import nanoseconds
 _BEST_FIRST: Final = (
     "active", "paused", "activating", "deactivating", "failed", "inactive", "not_found", "unknown",
 )  # fmt: skip
-_WORST_FIRST: Final = ("unhealthy", "starting", "healthy")
+_HEALTHS: Final = ("unhealthy", "starting", "healthy")
 
 
 def state_of(document: Mapping[str, Any], reason: str) -> ServiceState:
@@ -29,7 +29,7 @@ def state_of(document: Mapping[str, Any], reason: str) -> ServiceState:
     code = int(state.get("ExitCode") or 0)
     failed = bool(code or state.get("Error")) and reason not in ORDERED
     active, sub = {
-        "running": ("active", health if health in _WORST_FIRST else "running"),
+        "running": ("active", health if health in _HEALTHS else "running"),
         "paused": ("paused", "paused"),
         "restarting": ("activating", "auto-restart"),
         "created": ("failed" if state.get("Error") else "inactive", "created"),
@@ -59,13 +59,3 @@ def unit_state(replicas: Sequence[ServiceState]) -> ServiceState:
         return best
     alike = sum(1 for state in replicas if state.active == best.active)
     return replace(best, sub=f"{best.sub}, {alike} of {len(replicas)} replicas")
-
-
-def health_of(documents: Iterable[Mapping[str, Any]]) -> str:
-    """Return the worst health of those that run; empty when none has a check."""
-    found = set()
-    for document in documents:
-        state = document.get("State") or {}
-        if state.get("Status") == "running":
-            found.add(str((state.get("Health") or {}).get("Status", "")))
-    return next((health for health in _WORST_FIRST if health in found), "")

@@ -20,7 +20,7 @@ from badgateway.collectors.container_happenings import (
 )
 from badgateway.collectors.container_ledger import Held, Ledger
 from badgateway.collectors.container_records import Records
-from badgateway.collectors.container_states import health_of, state_of, unit_state
+from badgateway.collectors.container_states import state_of, unit_state
 from badgateway.collectors.container_tracker import ContainerTracker
 from badgateway.collectors.service_tracker import Exited, ServiceState
 from badgateway.collectors.services import Happening, boot_id
@@ -184,15 +184,6 @@ class Containers:
         absent = self._backends.keys() - found.keys() if self._is_listed else ()
         return found | {unit: ServiceState(active="not_found") for unit in absent}
 
-    def health(self) -> dict[str, str]:
-        """Unit → ``healthy``, ``unhealthy`` or ``starting``; units without a check are missing."""
-        found = {unit: health_of(documents) for unit, documents in self._by_unit().items()}
-        return {unit: health for unit, health in found.items() if health}
-
-    def main_pids(self) -> dict[str, int]:
-        """Unit → the first process of the container its state is of, of the units that run."""
-        return {unit: s.main_pid for unit, s in self.states().items() if s.main_pid}
-
     def happenings(self, name: str) -> tuple[Happening, ...]:
         """A unit's last starts and ends, oldest first."""
         return tuple(self._records.of(name).happenings)
@@ -202,13 +193,6 @@ class Containers:
         return {
             n: record.last_exit for n, record in self._records.units.items() if record.last_exit
         }
-
-    def oom_times(self, name: str) -> tuple[float, ...]:
-        """When the kernel killed a process of a unit for lack of memory, oldest first.
-
-        The container may live on: then a worker of it was killed.
-        """
-        return tuple(self._records.of(name).out_of_memory)
 
     def down_since(self) -> float | None:
         """Return the earliest start of a watched unit that is down: its last words explain it."""
@@ -235,7 +219,6 @@ class Containers:
             return
         backend, record = self._backends.get(one.unit), self._records.of(one.unit)
         if isinstance(one, OutOfMemory):
-            record.out_of_memory.append(one.at)
             if backend is not None:
                 self.out_of_memory(backend, one.at)
         elif isinstance(one, Missed):

@@ -99,14 +99,6 @@ def started(pid: int) -> int | None:
         return None
 
 
-def parent(pid: int) -> int | None:
-    """Return the pid of a process' parent; None when it is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def command(pid: int) -> bytes:
     """Return a process' words, each ended by a NUL; empty when they cannot be seen."""
     try:
