@@ -69,6 +69,7 @@ class Cgroups:
         self.memory = dict(found)
         return hit
 
+
 @dataclass(frozen=True, slots=True)
 class Hierarchies:
     """Where the kernel shows cgroups: for each version the mount point and its root; or nothing."""
