@@ -150,7 +150,7 @@ class Rehearsal:
             self.host.systemctl("kill", "-s", "STOP", unit, check=False)
             time.sleep(1.5)
 
-    def settled(self, name: str, seconds: float = 30, **labels: str) -> int:
+    def settled(self, name: str, **labels: str) -> int:
         """Return a counter's sum once it has stood still for a while."""
         counts: list[float] = []
 
@@ -158,7 +158,7 @@ class Rehearsal:
             counts.append(self.total(name, **labels))
             return len(counts) > 8 and len(set(counts[-8:])) == 1
 
-        until(stands, seconds, 0.3)
+        until(stands, 30, 0.3)
         return int(counts[-1])
 
     def restarts(self, unit: str) -> int:

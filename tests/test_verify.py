@@ -52,6 +52,17 @@ def observe(
     return passed
 
 
+def test_what_has_not_been_looked_at_is_not_verified_and_costs_no_time_afterwards() -> None:
+    seen = Verification()
+    for second in range(9):
+        shots = (shot(second), shot(second, True, "origin"))
+        seen.take(Observation(second, shots, "one", (), "its code has not been looked at yet"))
+    assert not seen.passed
+    assert seen.undecided
+    assert seen.reasons == ("its code has not been looked at yet",)
+    assert observe(seen, 1, 9)
+
+
 def test_what_goes_on_answering_passes_after_some_seconds() -> None:
     seen = Verification()
     assert not observe(seen, 5)

@@ -53,14 +53,14 @@ class Observation:
         shots: what each target answered last.
         process: identifies what runs now; another one is a restart.
         obstacles: what is wrong beside the answers, in words.
-        pending: whether it has not been looked at completely yet.
+        pending: what of it has not been looked at yet, in words; empty when all has.
     """
 
     at: float
     shots: tuple[Shot, ...]
     process: str = ""
     obstacles: tuple[str, ...] = ()
-    pending: bool = False
+    pending: str = ""
 
 
 @dataclass(slots=True)
@@ -103,6 +103,7 @@ class Verification:
             seen is not None
             and bool(seen.shots)
             and not seen.obstacles
+            and not seen.pending
             and all(shot.ok and self.count(shot) >= self.answers for shot in seen.shots)
             and seen.at - self._since >= self.steady
         )
@@ -123,7 +124,9 @@ class Verification:
             return ()
         wrong = [f"{shot.vantage} {shot.url}: {shot.text}" for shot in seen.shots if not shot.ok]
         restarted = [f"restarted {self.restarts} times meanwhile"] if self.restarts else []
-        few = [] if wrong or seen.obstacles else ["has not answered for long enough"]
+        few = (
+            [] if wrong or seen.obstacles else [seen.pending or "has not answered for long enough"]
+        )
         return (*seen.obstacles, *wrong, *restarted, *few)
 
     def _begin(self, at: float) -> None:

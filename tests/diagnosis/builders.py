@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from badgateway.collectors.probes import Result, State, Target
+from badgateway.collectors.records import Happening
 from badgateway.collectors.service_tracker import ServiceState
-from badgateway.collectors.services import Happening
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.events import BootFailure, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Finding, Report

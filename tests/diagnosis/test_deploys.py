@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from badgateway.announcing import Announcement
-from badgateway.collectors.services import Happening
+from badgateway.collectors.records import Happening
 from badgateway.diagnosis import rules
 from badgateway.diagnosis.deploys import DISK_SECONDS, START_SECONDS, STOP_SECONDS
 from badgateway.diagnosis.evidence import Evidence

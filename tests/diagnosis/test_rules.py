@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from badgateway import vocabulary
+from badgateway.collectors.records import Happening
 from badgateway.collectors.service_tracker import ServiceState
-from badgateway.collectors.services import Happening
 from badgateway.diagnosis import risks, rules
 from badgateway.events import ServerEnd, WorkerEnd
 from badgateway.packages.findings import Finding, Report

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from badgateway.collectors.services import Happening
+from badgateway.collectors.records import Happening
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.starting import bad_option
 from badgateway.events import ServerEnd

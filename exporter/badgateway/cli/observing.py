@@ -104,15 +104,19 @@ class Local:
     def _observe(self, evidence: Evidence) -> Observation:
         name, service = evidence.backend.name, evidence.service
         verdict = self._exporter.conclusions.verdicts.get(name)
+        shots = self._shots(evidence)
         against: tuple[str, ...] = ("not all of it has been looked at yet",)
+        pending = ""
+        if verdict is None or any(not shot.at for shot in shots):
+            pending = against[0]
+        elif self._exporter.dependencies.pending(name):
+            pending = "its code and packages have not been looked at yet"
         if verdict is not None:
             against = obstacles(
                 evidence, verdict.cause, verdict.summary, self._begun,
                 code_changed(evidence.next_start), loaded(evidence),
             )  # fmt: skip
         process = f"{service.invocation} {service.main_pid}" if service is not None else ""
-        shots = self._shots(evidence)
-        pending = verdict is None or any(not shot.at for shot in shots)
         return Observation(time.time(), shots, process, against, pending)
 
     def _shots(self, evidence: Evidence) -> tuple[Shot, ...]:

@@ -19,13 +19,13 @@ from badgateway.collectors.container_happenings import (
     Told,
 )
 from badgateway.collectors.container_ledger import Held, Ledger
-from badgateway.collectors.container_records import Records
 from badgateway.collectors.container_states import state_of, unit_state
 from badgateway.collectors.container_tracker import ContainerTracker
+from badgateway.collectors.records import Happening, Records
 from badgateway.collectors.service_tracker import Exited, ServiceState
-from badgateway.collectors.services import Happening, boot_id
 from badgateway.counters import Counters
 from badgateway.events import BootFailure, ServerEnd
+from badgateway.sources.proctree import boot_id
 
 MANAGER: Final = "docker"
 LOG_SECONDS: Final = 1.5
@@ -53,7 +53,7 @@ class Containers:
             boot: the host's boot; of now if not given.
         """
         self._counters, self._changed = counters, changed
-        self._records = Records(learnt or {})
+        self._records = Records(learnt)
         self._tracker = ContainerTracker(boot or boot_id())
         self._ledger = Ledger(self._tracker, known or {})
         self._backends: dict[str, str] = {}
@@ -136,6 +136,8 @@ class Containers:
             units: unit → name of the backend it runs.
         """
         self._backends = dict(units)
+        for unit in units:
+            self._records.of(unit)
         self._watched_at = now = time.monotonic()
         self._watched = {unit: self._watched.get(unit, now) for unit in units}
         self._declare()
@@ -150,11 +152,7 @@ class Containers:
 
     def explain(self, name: str, event: BootFailure | ServerEnd) -> None:
         """Take what a unit's own log says of an end."""
-        record = self._records.of(name)
-        if isinstance(event, BootFailure):
-            record.boot_failures.append(event)
-        else:
-            record.server_ends.append(event)
+        self._records.of(name).explain(event)
 
     def tick(self) -> bool:
         """Count what was held long enough; tell whether there was any."""
@@ -186,13 +184,11 @@ class Containers:
 
     def happenings(self, name: str) -> tuple[Happening, ...]:
         """A unit's last starts and ends, oldest first."""
-        return tuple(self._records.of(name).happenings)
+        return self._records.happenings(name)
 
     def last_exits(self) -> dict[str, tuple[float, str]]:
         """Unit → when it last ended, and why."""
-        return {
-            n: record.last_exit for n, record in self._records.units.items() if record.last_exit
-        }
+        return self._records.last_exits()
 
     def down_since(self) -> float | None:
         """Return the earliest start of a watched unit that is down: its last words explain it."""
@@ -225,9 +221,15 @@ class Containers:
             if counted and backend is not None:
                 self._counters.add("source_gaps_total", (MANAGER,))
         elif isinstance(one, Happened):
-            reason = record.take(one.event)
-            ended = isinstance(one.event, Exited)
-            metric = "service_exits_total" if ended else "service_restarts_total"
+            event, reason = one.event, one.event.reason
+            if isinstance(event, Exited):
+                metric = "service_exits_total"
+                if reason in ("exit_code", "unknown"):
+                    reason = record.logged_reason(event) or reason
+                record.ended(event.at, reason)
+            else:
+                metric = "service_restarts_total"
+                reason = record.started(event.at, reason, event.automatic)
             if counted and backend is not None:
                 self._counters.add(metric, (backend, MANAGER, one.unit, reason))
 

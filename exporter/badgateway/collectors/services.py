@@ -10,13 +10,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final
-
-import msgspec
 
 from badgateway import vocabulary
 from badgateway.collectors.propagation import Propagation, bonds
+from badgateway.collectors.records import Happening, Record, Records
 from badgateway.collectors.service_tracker import (
     Exited,
     Known,
@@ -26,13 +24,13 @@ from badgateway.collectors.service_tracker import (
 )
 from badgateway.counters import Counters
 from badgateway.events import BootFailure, KilledOnOrder, ServerEnd, Starved
+from badgateway.sources.proctree import boot_id
 from badgateway.sources.systemd_bus import SystemdBus
 from badgateway.topology.backends import Backend
 
 HOLD_SECONDS: Final = 0.4
 MISSED_HOLD_SECONDS: Final = 3.0
 """For ends of a time when nobody looked: their log is only being read."""
-_JOIN_SECONDS: Final = 10.0
 _KEPT: Final = 100
 _KILLED_AS: Final = frozenset(
     ("signal", "core_dump", "exit_code", "clean_exit", "stop_timeout", "unknown")
@@ -42,28 +40,14 @@ _KILL_SECONDS: Final = 95.0
 """How long a service may take to end after a signal that somebody had sent to it."""
 _STARVED_SECONDS: Final = 5.0
 _CLOCK_SECONDS: Final = 0.5
-_REMEMBERED: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """A start or an end, as evidence."""
-
-    at: float
-    what: str
-    reason: str
-    automatic: bool = False
 
 
 @dataclass(slots=True)
 class _Unit:
     backend: str
     tracker: ServiceTracker
-    held: deque[tuple[float, list[Started | Exited], dict[str, Any]]]
-    boot_failures: deque[BootFailure]
-    server_ends: deque[ServerEnd]
-    happenings: deque[Happening]
-    last_exit: tuple[float, str] | None = None
+    record: Record
+    held: deque[tuple[float, list[Started | Exited], dict[str, Any]]] = field(default_factory=deque)
     saved: dict[str, Any] | None = None
     kills: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     starved: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
@@ -82,7 +66,7 @@ class Services:
         """Begin with what ``positions`` and ``memory`` said at the last checkpoint."""
         self._counters = counters
         self._known = dict(known or {})
-        self._learnt = dict(learnt or {})
+        self._records = Records(learnt)
         self._units: dict[str, _Unit] = {}
         self._boot = boot_id()
         self._propagation = Propagation()
@@ -99,12 +83,7 @@ class Services:
         if unit is None:
             known = self._known.get(name)
             tracker = ServiceTracker(self._boot, Known(**known) if known else None)
-            unit = _Unit(
-                backend, tracker, deque(), deque(maxlen=_KEPT), deque(maxlen=_KEPT),
-                deque(maxlen=_KEPT),
-            )  # fmt: skip
-            self._recall(name, unit)
-            self._units[name] = unit
+            unit = self._units[name] = _Unit(backend, tracker, self._records.of(name))
         unit.backend = backend
         for reason in vocabulary.SERVICE_REASONS:  # a reload may give it another backend's name
             labels = (backend, "systemd", name, reason)
@@ -151,12 +130,8 @@ class Services:
     def explain(self, name: str | None, event: BootFailure | ServerEnd) -> None:
         """Take what the unit's own log says of an end."""
         unit = self._units.get(name or "")
-        if unit is None:
-            return
-        if isinstance(event, BootFailure):
-            unit.boot_failures.append(event)
-        else:
-            unit.server_ends.append(event)
+        if unit is not None:
+            unit.record.explain(event)
 
     def tick(self) -> bool:
         """Count the held events whose time has come; tell whether there were any."""
@@ -177,11 +152,7 @@ class Services:
 
     def memory(self) -> dict[str, Any]:
         """What is worth remembering over a restart of the exporter: each unit's last events."""
-        return self._learnt | {
-            name: [asdict(happening) for happening in list(unit.happenings)[-_REMEMBERED:]]
-            for name, unit in self._units.items()
-            if unit.happenings
-        }
+        return self._records.memory()
 
     def states(self) -> dict[str, ServiceState]:
         """Unit → its state now."""
@@ -203,12 +174,11 @@ class Services:
 
     def happenings(self, name: str) -> tuple[Happening, ...]:
         """A unit's last starts and ends, oldest first."""
-        unit = self._units.get(name)
-        return tuple(unit.happenings) if unit else ()
+        return self._records.happenings(name)
 
     def last_exits(self) -> dict[str, tuple[float, str]]:
         """Unit → when it last ended, and why."""
-        return {name: unit.last_exit for name, unit in self._units.items() if unit.last_exit}
+        return self._records.last_exits()
 
     def _hold(self, unit: _Unit, happened: list[Started | Exited]) -> None:
         """Keep what happened, with the position that is reached once it is counted."""
@@ -230,30 +200,17 @@ class Services:
             name, bonds(unit.tracker.properties), event.at
         ):
             reason = "propagated"
-        automatic = isinstance(event, Started) and event.automatic
-        if reason == "manual" and isinstance(event, Started) and _woken(unit):
-            reason, automatic = unit.last_exit[1] if unit.last_exit else reason, True
+        record = unit.record
         if isinstance(event, Exited):
             reason = self._refined(unit, event, reason)
-            unit.last_exit = (event.at, reason)
-            unit.happenings.append(Happening(event.at, "exit", reason))
+            record.ended(event.at, reason)
             self._counters.add("service_exits_total", (unit.backend, "systemd", name, reason))
             return
-        if automatic and unit.last_exit is not None and reason != "start_limit":
-            reason = unit.last_exit[1]
-        unit.happenings.append(Happening(event.at, "start", reason, automatic))
+        automatic = event.automatic
+        if reason == "manual" and _woken(unit):
+            reason, automatic = record.last_exit[1] if record.last_exit else reason, True
+        reason = record.started(event.at, reason, automatic)
         self._counters.add("service_restarts_total", (unit.backend, "systemd", name, reason))
-
-    def _recall(self, name: str, unit: _Unit) -> None:
-        """Take up what an earlier process remembered of a unit."""
-        try:
-            remembered = msgspec.convert(self._learnt.get(name, []), list[Happening])
-        except msgspec.ValidationError:
-            return  # another version wrote it
-        unit.happenings.extend(remembered)
-        ends = [happening for happening in remembered if happening.what == "exit"]
-        if ends:
-            unit.last_exit = (ends[-1].at, ends[-1].reason)
 
     def _refined(self, unit: _Unit, event: Exited, reason: str) -> str:
         """Why a unit ended, its log asked too."""
@@ -266,28 +223,10 @@ class Services:
             return "oom"  # with OOMPolicy=continue it is not the unit's result
         if reason != "exit_code" and not (event.missed and reason == "unknown"):
             return reason
-        for failure in reversed(unit.boot_failures):
-            if event.invocation and failure.invocation:
-                same = failure.invocation == event.invocation
-            else:
-                same = 0 <= event.at - failure.at <= _JOIN_SECONDS
-            if same:
-                return "boot_failure"
-        for end in reversed(unit.server_ends):
-            if abs(event.at - end.at) <= _JOIN_SECONDS and end.reason == "usage":
-                return "usage"
-        return reason
+        return unit.record.logged_reason(event) or reason
 
 
 def _woken(unit: _Unit) -> bool:
     """Whether a start that systemd did not plan is a socket's: nobody had stopped the unit."""
-    ended = unit.last_exit[1] if unit.last_exit else "manual"
+    ended = unit.record.last_exit[1] if unit.record.last_exit else "manual"
     return unit.tracker.state.triggered_by_socket and ended not in _ORDERED
-
-
-def boot_id() -> str:
-    """Return this boot's identity (proc(5), ``/proc/sys/kernel/random/boot_id``)."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from badgateway import vocabulary
-from badgateway.collectors.services import boot_id
 from badgateway.collectors.workerends import WorkerEnds, reason_of
 from badgateway.counters import Counters
 from badgateway.events import BootFailure, ServerEnd, ServerReady, WorkerEnd
@@ -56,7 +55,7 @@ class Workers:
     """Counts workers' and servers' ends and keeps them as evidence."""
 
     def __init__(self, counters: Counters, learnt: Mapping[str, Any] | None = None) -> None:
-        """Begin with what ``memory`` and ``held`` returned in an earlier life."""
+        """Begin with what ``memory``, ``families`` and ``ends`` returned in an earlier life."""
         self._counters = counters
         known = learnt or {}
         self.boot_failures: dict[str, deque[BootFailure]] = {}
@@ -74,7 +73,7 @@ class Workers:
         self.orphans: dict[str, set[tuple[int, int]]] = {}
         """Backend → workers that live on without their server."""
         self._known = _recalled(known.get("families") or {})
-        self._boot = boot_id()
+        self._boot = proctree.boot_id()
         self._pidfds = Pidfds(self._ended)
         self._masters: dict[tuple[int, int], tuple[int, int]] = {}
         self._statuses: dict[tuple[int, int], tuple[float, int | None]] = {}
@@ -176,12 +175,12 @@ class Workers:
                 continue
             if self._pidfds.awaits(identity):
                 continue  # its parent has not asked yet how it ended
+            is_alive = identity in survey.alive
+            if is_alive and family is None and not self._is_gone(name):
+                continue  # not seen is not gone
             del known.workers[identity]
             at, status = self._statuses.pop(identity, (survey.at, None))
-            if identity in survey.alive:
-                if family is None and not self._is_gone(name):
-                    known.workers[identity] = worker  # not seen is not gone
-                    continue
+            if is_alive:
                 reason = "orphaned"
                 self.orphans.setdefault(name, set()).add(identity)
             else:
@@ -239,6 +238,6 @@ def _recalled(saved: Mapping[str, Any]) -> dict[str, _Known]:
             server, boot = str(family["server"]), family["boot"]
         except (msgspec.ValidationError, KeyError, TypeError):
             continue  # another version wrote it
-        if boot == boot_id():
+        if boot == proctree.boot_id():
             found[name] = _Known(server, master, {w.identity: w for w in workers}, recalled=True)
     return found

@@ -9,8 +9,8 @@ from typing import Final
 
 from badgateway.announcing import Announcement
 from badgateway.collectors.probes import State as ProbeState
+from badgateway.collectors.records import Happening
 from badgateway.collectors.service_tracker import ServiceState
-from badgateway.collectors.services import Happening
 from badgateway.events import BootFailure, ServerEnd, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Report
 from badgateway.topology.backends import Backend
@@ -155,7 +155,8 @@ class Evidence:
         # one failed probe may be chance, but it is no recovery either
         if any(probe.failures >= (1 if self.was_failing else 2) for probe in self.probes):
             return True
-        if self.felt_ends and self.felt_ends[-1].at > self.now - FELT_SECONDS:
+        felt = self.felt_ends
+        if felt and felt[-1].at > self.now - FELT_SECONDS:
             return True
         if self.answered:
             return False

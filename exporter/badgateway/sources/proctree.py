@@ -92,11 +92,8 @@ def started(pid: int) -> int | None:
 
     One that has ended and waits to be reaped is gone.
     """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-        return None if fields[0] in (b"Z", b"X") else int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None
+    fields = _stat(pid)
+    return None if not fields or fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def command(pid: int) -> bytes:
@@ -105,6 +102,14 @@ def command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def boot_id() -> str:
+    """Return this boot's identity (proc(5), ``/proc/sys/kernel/random/boot_id``)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def clock(start: int) -> float:
@@ -128,11 +133,16 @@ def _is_wrapper(pid: int, server: str) -> bool:
 
 def _is_fork(pid: int) -> bool:
     """Whether a process still runs its parent's program (PF_FORKNOEXEC of ``linux/sched.h``)."""
+    fields = _stat(pid)
+    return bool(fields) and bool(int(fields[6]) & 0x40)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of a process from its state on (``/proc/PID/stat``); none when it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-        return bool(int(fields[6]) & 0x40)
-    except (OSError, ValueError, IndexError):
-        return False
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+    except OSError:
+        return []
 
 
 def _children(pid: int) -> list[int] | None:
