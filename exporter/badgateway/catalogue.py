@@ -209,6 +209,20 @@ METRICS: Final[tuple[Metric, ...]] = (
         "config_mismatch", "1 if settings of two hops do not fit each other; by itself no alarm.",
         "backend", "check",
     ),
+    # -- proxies' configurations, disk against memory
+    _gauge(
+        "proxy_config_loaded_timestamp_seconds",
+        "When the proxy last took up a configuration; absent while that is not known.", "proxy",
+    ),
+    _gauge(
+        "proxy_config_changed_timestamp_seconds",
+        "When the files of the proxy's configuration last changed.", "proxy",
+    ),
+    _gauge(
+        "proxy_config_valid",
+        "1 if the proxy would accept its files, 0 if it would refuse them; absent while that is "
+        "not known.", "proxy",
+    ),
     # -- packages
     _gauge(
         "dependency_drift", "Differences between declared, installed and imported.",

@@ -192,6 +192,57 @@ LAUNCH_KINDS: Final = _closed(
 """Why a start would fail although the packages are fine; findings of ``check`` beside the drift
 kinds, and reasons of ``next_start``."""
 
+ROUTE_SEVERITY: Final = MappingProxyType(
+    {
+        "proxy_config_unreadable": "high",
+        "proxy_config_invalid": "fatal",
+        "proxy_config_template": "info",
+        "upstream_invalid": "high",
+        "upstream_not_listening": "high",
+        "upstream_other_application": "high",
+        "upstream_other_family": "high",
+        "upstream_not_expected": "high",
+        "name_unresolved": "fatal",
+        "name_pinned": "warn",
+        "socket_missing": "high",
+        "socket_permission": "high",
+        "routes_differ": "high",
+        "timeout_ladder": "info",
+    }
+)
+"""What is wrong with a proxy's configuration → its usual severity."""
+
+ROUTE_KINDS: Final = _closed(
+    proxy_config_unreadable="a part of the configuration cannot be read",
+    proxy_config_invalid="the proxy would refuse the configuration",
+    proxy_config_template="a template that is not rendered yet; not judged",
+    upstream_invalid="an upstream's address is none",
+    upstream_not_listening="nothing listens at an upstream's address",
+    upstream_other_application="a site would be led to another application than its own",
+    upstream_other_family="the application listens on the other address family only",
+    upstream_not_expected="an upstream is none of those expected to listen",
+    name_unresolved="an upstream's name leads nowhere",
+    name_pinned="an upstream's name leads elsewhere since it was looked up",
+    socket_missing="an upstream's unix socket does not exist",
+    socket_permission="the proxy may not open an upstream's unix socket",
+    routes_differ="two configurations do not lead the same sites alike",
+    timeout_ladder="the proxy waits longer than the server lets a worker live",
+)
+"""Findings of ``check`` about a proxy's configuration."""
+
+DESTINATIONS: Final = _closed(
+    listening="something listens there",
+    not_listening="nothing listens there",
+    other_family="something listens at the same port, on the other address family only",
+    name_unresolved="its name leads nowhere",
+    socket_missing="its unix socket does not exist",
+    socket_permission="the proxy may not open its unix socket",
+    invalid="it is no address",
+    remote="it is elsewhere: what listens there cannot be seen from here",
+    unknown="it cannot be told",
+)
+"""What is found where a route leads."""
+
 HOPS: Final = _closed(
     proxy="the reverse proxy",
     server="the application server",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from badgateway.topology.routes import Route, SameRequests, WrittenLog
+from badgateway.topology.routes import LocalAnswer, Route, SameRequests, WrittenLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class ProxyPlace:
         config: its configuration file, or None.
         prefix: the folder that relative paths of its configuration begin at; empty for that file's.
         binary: the program, for its adapter; empty for none.
+        pid: its first process, as this host numbers it; 0 when it does not run, or is not seen.
+        container: the unit of its container (as ``Container.unit``); empty for none.
+        root: where its files can be read, as ``Container.root``; empty for this host's own.
     """
 
     name: str
@@ -30,6 +33,9 @@ class ProxyPlace:
     config: str | None = None
     prefix: str = ""
     binary: str = ""
+    pid: int = 0
+    container: str = ""
+    root: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,13 @@ class ProxyFound:
         logs: the logs it writes; None when nothing tells.
         problems: source name (``caddy-admin``, ``nginx-config`` …) → why; empty when it is fine.
         together: which of the logs hold the same requests.
+        local: sites that the file has it answer by itself with an error.
+        listens: addresses at which the file has it take requests, ``host:port`` or
+            ``unix:/path``.
+        digest: tells two contents of the files apart; empty where they cannot be read.
+        changed: when the files last changed, seconds since the epoch; 0 where that is not known.
+        loaded_at: when it last took up a configuration; 0 where that is not known.
+        loaded_digest: the digest of what it then took up; empty where that is not known.
     """
 
     loaded: tuple[Route, ...] | None = None
@@ -51,6 +64,12 @@ class ProxyFound:
     logs: tuple[WrittenLog, ...] | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
     together: tuple[SameRequests, ...] = ()
+    local: tuple[LocalAnswer, ...] = ()
+    listens: tuple[str, ...] = ()
+    digest: str = ""
+    changed: float = 0.0
+    loaded_at: float = 0.0
+    loaded_digest: str = ""
 
     @property
     def routes(self) -> tuple[Route, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class Route:
             ``grpc``.
         timeouts: seconds the proxy waits for the upstream, (setting of
             ``vocabulary.TIMEOUT_SETTINGS``, seconds) pairs; empty where nothing tells.
+        backup: whether it is used only while the others of its group fail.
+        dynamic: whether a name in it is looked up again while the proxy runs; else it is pinned to
+            what it led to when the configuration was loaded.
+        place: file and line where it is written, ``/etc/nginx/nginx.conf:12``; empty where nothing
+            tells. Two routes that differ in nothing else are the same.
     """
 
     site: str
@@ -30,6 +35,26 @@ class Route:
     group: str = ""
     protocol: str = "http"
     timeouts: tuple[tuple[str, float], ...] = ()
+    backup: bool = False
+    dynamic: bool = False
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAnswer:
+    """A site, or a part of it, that a proxy answers by itself with an error.
+
+    Attributes:
+        site: as of ``Route``.
+        listen: as of ``Route``.
+        status: the status it answers with, 500 to 599.
+        place: as of ``Route``.
+    """
+
+    site: str
+    listen: str
+    status: int
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
