@@ -28,6 +28,35 @@ FIRST_STEP: Final = MappingProxyType(
             "Correct the option that badgateway diagnose names, try it with badgateway check, "
             "then start the service again."
         ),
+        "port_conflict": (
+            "See who holds the address (ss -ltnp), stop it or give one of the two another address."
+        ),
+        "wrong_upstream": (
+            "Correct the address in the proxy's configuration (badgateway diagnose names file and "
+            "line), badgateway check it, reload the proxy, then badgateway verify."
+        ),
+        "name_unresolved": (
+            "See what the name should lead to (getent hosts NAME); restore it, or correct the "
+            "proxy's configuration and reload it."
+        ),
+        "host_unreachable": (
+            "See whether that host is up and a route leads there (ip route get ADDRESS)."
+        ),
+        "socket_missing": (
+            "See where the application listens (ss -lxp) and what the proxy's configuration says."
+        ),
+        "socket_permission": (
+            "See who may open the socket and each folder above it (namei -l PATH); give the "
+            "proxy's user the right."
+        ),
+        "proxy_down": (
+            "See why the proxy does not run (systemctl status, its log); badgateway check says "
+            "whether it would accept its configuration."
+        ),
+        "proxy_answers_itself": (
+            "See what the proxy is told to answer for this site: a maintenance page, a limit, "
+            "a refusal."
+        ),
         "worker_timeout": (
             "Find the slow request (badgateway diagnose names its route), raise the server's "
             "worker timeout above what it takes, or take the work out of the request."

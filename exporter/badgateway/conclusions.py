@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from badgateway.announcements import Announcements
 from badgateway.collectors import listeners as listening
@@ -23,8 +23,11 @@ from badgateway.collectors.workers import Workers
 from badgateway.diagnosis import risks, rules
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import RiskFound, Verdict
+from badgateway.routewatch import Survey
 from badgateway.sources import cgroupnames
 from badgateway.topology.backends import Backend, PathMap
+from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.ways import NONE
 
 PATIENCE_SECONDS: Final = 15.0
 """How long a backend may be without a verdict because not all that can be known was looked at."""
@@ -59,6 +62,8 @@ class Surroundings:
         memory: backend → the memory of its unit or container.
         settled: whether the logs have been read up to now.
         problems: source → why it cannot be read.
+        survey: where the proxies' routes lead.
+        proxies: proxy → its configuration, disk against memory.
     """
 
     paths: PathMap
@@ -69,6 +74,8 @@ class Surroundings:
     memory: Mapping[str, Memory]
     settled: bool
     problems: Mapping[str, str]
+    survey: Survey = field(default_factory=Survey)
+    proxies: Mapping[str, ProxyState] = field(default_factory=dict)
 
 
 class Conclusions:
@@ -89,6 +96,15 @@ class Conclusions:
     def memory(self) -> dict[str, dict[str, float]]:
         """Since when each failing backend fails, and when each was last seen to answer."""
         return {"since": dict(self._outages), "answered": dict(self._answered)}
+
+    @property
+    def failing(self) -> frozenset[str]:
+        """Backends that fail, as far as was last concluded."""
+        return frozenset(self._outages)
+
+    def has_answered(self, name: str) -> bool:
+        """Tell whether a backend has ever been seen to answer."""
+        return self._answered.get(name, 0.0) > 0
 
     def draw(self, around: Surroundings, patient: bool = True) -> None:
         """Judge every backend anew.
@@ -205,7 +221,34 @@ class Conclusions:
             workers_alive=of.workers.alive.get(name),
             orphans=len(of.workers.orphans.get(name, ())),
             listener=listener,
+            own_answers=tuple(of.proxies.refusals.get(name, ())),
+            **_routing(backend, around),
         )
+
+
+def _routing(backend: Backend, around: Surroundings) -> dict[str, Any]:
+    """What is known of the ways to a backend."""
+    survey, listeners = around.survey, around.listeners
+    found = survey.ways.get(backend.name, NONE)
+    proxies = {way.proxy for way in (*found.loaded, *found.given_away, *found.coming)}
+    proxies |= {path.proxy for path in backend.paths}
+    pinned = {
+        upstream: addresses
+        for proxy in sorted(proxies)
+        for upstream, addresses in survey.pinned.get(proxy, {}).items()
+    }
+    return {
+        "ways": found,
+        "proxies": {name: s for name, s in around.proxies.items() if name in proxies},
+        "proxies_deaf": {name: a for name, a in survey.deaf.items() if name in proxies},
+        "holders": {
+            address: owner for proxy in sorted(proxies)
+            for address, owner in survey.holders.get(proxy, {}).items()
+        },
+        "idle": survey.idle,
+        "pinned": pinned,
+        "listens_at": listening.of_unit(listeners, backend) if listeners is not None else (),
+    }  # fmt: skip
 
 
 def _asked_for(backend: Backend, around: Surroundings) -> bool | None:

@@ -25,10 +25,13 @@ from badgateway.committer import Committer
 from badgateway.conclusions import Collectors, Conclusions, Surroundings
 from badgateway.containerwatch import ContainerWatch
 from badgateway.counters import Counters
+from badgateway.diagnosis.evidence import RECENT_SECONDS
 from badgateway.hostwatch import HostWatch
 from badgateway.intake import Intake
+from badgateway.proxywatch import ProxyWatch
 from badgateway.recollection import Recollection
 from badgateway.retention import Present, Retention
+from badgateway.routewatch import RouteWatch, Survey
 from badgateway.sources import Status
 from badgateway.sources.docker import Docker
 from badgateway.sources.systemd_bus import SystemdBus, UnitChange
@@ -99,9 +102,19 @@ class Exporter:
             self._unit_changed, self._bus_connected, self._units_reloaded,
             lambda job: self.services.job(job.unit, job.result),
         )  # fmt: skip
+        self.supervisor = Supervisor()
+        self.routes = RouteWatch(self.supervisor, memory.get("routes"))
+        self.survey = Survey()
+        self._dormant: frozenset[str] = frozenset()
+        self.proxywatch = ProxyWatch(
+            self.supervisor, self._look_again.set,
+            lambda place: self.discovery.is_current(place), memory.get("proxywatch"),
+            self.counters.touch,
+        )  # fmt: skip
         self.discovery = Discovery(
-            config, self.bus, memory.get("topology", {}), self.services.watch, self.docker.daemon
-        )
+            config, self.bus, memory.get("topology", {}), self.services.watch, self.docker.daemon,
+            self.routes, self.proxywatch.apply,
+        )  # fmt: skip
         self.intake = Intake(
             self.counters, self._positions, self.proxies, self.workers, self.services,
             self.docker.collector,
@@ -143,12 +156,13 @@ class Exporter:
                 "patterns": self.streams.patterns,
                 "outages": self.conclusions.memory,
                 "topology": self.discovery.memory,
+                "routes": self.routes.memory,
+                "proxywatch": self.proxywatch.memory,
                 "dependencies": self.dependencies.memory,
                 "retention": self.retention.memory,
             },
         )
         self.committer = Committer(self.counters, checkpoint, self._recollection.document)
-        self.supervisor = Supervisor()
         self.findings = Findings()
         self.host = HostWatch(
             self.supervisor, self.processes, self.workers, lambda: self.paths, self._running_units
@@ -174,6 +188,8 @@ class Exporter:
             ("discovery", self._discover),
             ("diagnosis", self._diagnose),
             ("listeners", self.host.watch_listeners),
+            ("routes", self.routes.run),
+            ("proxies", self.proxywatch.run),
             ("workers", self._watch_workers),
             ("dependencies", self.dependencies.run),
             ("announcements", self.announcements.run),
@@ -235,6 +251,7 @@ class Exporter:
             )
             if probed and scanned and self.streams.settled:
                 break
+        self._survey()
         self.conclusions.draw(self._surroundings(), patient=False)
 
     @property
@@ -259,6 +276,8 @@ class Exporter:
         if pid and pid != self._main_pids.get(change.unit):
             self._main_pids[change.unit] = pid
             self.discovery.forget_unit(change.unit)
+            if self.proxywatch.concerns(change.unit):
+                self._look_again.set()
 
     async def _bus_connected(self) -> None:
         self.bus.status.ok()
@@ -304,10 +323,15 @@ class Exporter:
             while config is not self.config:  # reloaded meanwhile: that is half of each
                 config, findings = self.config, await self.discovery.look()
             self.findings, self.intake.paths = findings, findings.paths
+        self.routes.watch(findings)
+        self.proxywatch.watch(findings.places, findings.answers, config.discovery.run_proxy_adapter)
         self.dependencies.watch(findings.paths.backends)
         self.processes.watch(findings.paths.backends)
         enabled = self.config.probes.enabled
-        targets = probe_targets(self.config, findings.paths) if enabled else ()
+        local = {name: found.local for name, found in findings.answers.items()}
+        targets = (
+            probe_targets(self.config, findings.paths, self._dormant, local) if enabled else ()
+        )
         self._targets = frozenset(targets)
         self.probes.watch(self._targets)
         self.probes.pause(self.services.asleep(self.paths.backends))
@@ -364,8 +388,37 @@ class Exporter:
             self.streams.tell_held()
             self.proxies.pass_time(DIAGNOSE_SECONDS, self.streams.behind)
             with self.supervisor.timed("diagnosis"):
+                self._survey()
                 self.conclusions.draw(self._surroundings())
             await asyncio.sleep(DIAGNOSE_SECONDS)
+
+    def _survey(self) -> None:
+        failing = self.conclusions.failing
+        self.survey = self.routes.survey(self.host.listeners, failing, time.time())
+        dormant, self._dormant = self._dormant, self._find_dormant()
+        if self.routes.has_turned() or dormant != self._dormant:
+            self._look_again.set()  # whose a route is depends on what is seen where it leads
+
+    def _find_dormant(self) -> frozenset[str]:
+        """Backends that are an address at which nothing listens, and that nobody asks for.
+
+        An upstream of a site that has no traffic is no incident.
+        """
+        oldest, ways = time.time() - RECENT_SECONDS, self.survey.ways
+        configured = {backend.name for backend in self.config.backends}
+        if self.survey.idle:
+            return frozenset()  # one that nothing leads to may be what was meant
+        return frozenset(
+            b.name
+            for b in self.paths.backends
+            if not b.manager
+            and b.launch is None
+            and b.name not in configured
+            and b.name in ways
+            and all(way.destination.is_broken for way in ways[b.name].loaded)
+            and not self.conclusions.has_answered(b.name)
+            and not self.proxies.asked_for(b.name, oldest)
+        )
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -377,4 +430,6 @@ class Exporter:
             self.host.memory,
             self.streams.settled,
             {name: s.problem for name, s in self.statuses().items() if s.up is False},
+            self.survey,
+            self.proxywatch.states,
         )

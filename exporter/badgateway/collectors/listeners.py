@@ -9,10 +9,12 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from badgateway.sources import cgroupnames, sockdiag
 from badgateway.sources.cgroupnames import CgroupNames
@@ -45,11 +47,13 @@ class Listeners:
         inside: pid of a container's first process → the sockets of its network; only of those
             that have one of their own.
         owners: inode of a socket → the unit or container that made it, where that is known.
+        here: this host's own IP addresses, but for those of the loopback interface.
     """
 
     sockets: tuple[Listening, ...] = ()
     inside: Mapping[int, tuple[Listening, ...]] = field(default_factory=dict)
     owners: Mapping[int, str] = field(default_factory=dict)
+    here: frozenset[str] = frozenset()
 
     def at(self, upstream: str) -> bool | None:
         """Tell whether something listens at an address; None when that cannot be told here."""
@@ -65,7 +69,7 @@ class Listeners:
         host, _, port = upstream.rpartition(":")
         if not port.isdigit():
             return None
-        addresses = _addresses(host)
+        addresses = _addresses(host, self.here)
         if addresses is None:
             return None
         return tuple(s for s in self.sockets if s.port == int(port) and s.address in addresses)
@@ -98,7 +102,7 @@ class Listeners:
         return tuple(s for s in self.inside[pid] if str(s.port) in ports)
 
 
-def _addresses(host: str) -> tuple[str, ...] | None:
+def _addresses(host: str, here: Container[str]) -> tuple[str, ...] | None:
     """The addresses whose listeners would answer for a host of this machine."""
     host = host.strip("[]")
     if host in ("", "localhost"):
@@ -107,7 +111,7 @@ def _addresses(host: str) -> tuple[str, ...] | None:
         address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    if not is_local(host):
+    if not is_local(host) and str(address) not in here:
         return None  # may be another host: nothing here can tell
     if address.is_unspecified:
         return (*WILDCARDS, "127.0.0.1", "::1")
@@ -145,7 +149,7 @@ class Reader:
                 except OSError:
                     continue  # it has just ended
         self._learn(sockets)
-        return Listeners(sockets, inside, dict(self._owners))
+        return Listeners(sockets, inside, dict(self._owners), own_addresses())
 
     def _learn(self, sockets: tuple[Listening, ...]) -> None:
         """Find out whose the sockets are that were not there before."""
@@ -157,6 +161,17 @@ class Reader:
         unknown = {s.inode for s in new if not self._owners[s.inode]}
         for inode, pid in _holders(unknown).items() if unknown else ():
             self._owners[inode] = cgroupnames.unit_of(cgroupnames.of_process(pid))
+
+
+def own_addresses() -> frozenset[str]:
+    """Return this host's IP addresses, but for those of the loopback interface."""
+    return frozenset(
+        found.address.partition("%")[0]
+        for addresses in psutil.net_if_addrs().values()
+        for found in addresses
+        if found.family in (socket.AF_INET, socket.AF_INET6)
+        and not ipaddress.ip_address(found.address.partition("%")[0]).is_loopback
+    )
 
 
 def _network(process: str) -> int:
@@ -218,7 +233,7 @@ def listens(listeners: Listeners, backend: Backend) -> bool | None:
         within = listeners.within(container.pid, launch.listen)
         if within is not None:
             return bool(within)
-    answers = [listeners.at(upstream) for upstream in backend.upstreams]
+    answers = [listeners.at(upstream) for upstream in backend.addresses]
     known = [answer for answer in answers if answer is not None]
     return any(known) if known else None
 
@@ -230,8 +245,23 @@ def listener(listeners: Listeners, backend: Backend) -> str:
     """
     if backend.container is not None:
         return ""  # Docker listens for it
-    names = {listeners.owner(upstream) for upstream in backend.upstreams}
+    names = {listeners.owner(upstream) for upstream in backend.addresses}
     return names.pop() if len(names) == 1 else ""
+
+
+def of_unit(listeners: Listeners, backend: Backend) -> tuple[str, ...]:
+    """Return the addresses of this host at which a backend's own unit listens."""
+    if not backend.unit or backend.container is not None:
+        return ()
+    own = [s for s in listeners.sockets if listeners.owners.get(s.inode) == backend.unit]
+    return tuple(dict.fromkeys(_written(s) for s in own))
+
+
+def _written(listening: Listening) -> str:
+    if not listening.port:
+        return f"unix:{listening.address}"
+    host = f"[{listening.address}]" if ":" in listening.address else listening.address
+    return f"{host}:{listening.port}"
 
 
 def queue(listeners: Listeners, backend: Backend, upstream: str) -> Queue | None:

@@ -45,6 +45,7 @@ class Target:
         body: text the body must hold.
         headers: request headers to send along.
         verify: whether the certificate must be valid.
+        tolerated: statuses that are no failure although they are a gateway's errors.
     """
 
     backend: str
@@ -57,6 +58,7 @@ class Target:
     body: str | None = None
     headers: tuple[Header, ...] = ()
     verify: bool = True
+    tolerated: frozenset[int] = frozenset()
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -210,7 +212,9 @@ class Probes:
                 try:
                     status = response.status_code
                     expiry = certificate_expiry(response)
-                    reason, detail = await judge(target.expected, target.body, response)
+                    reason, detail = await judge(
+                        target.expected, target.body, response, target.tolerated
+                    )
                 finally:
                     await response.aclose()
         except SecretError as error:

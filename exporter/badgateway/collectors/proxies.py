@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from badgateway.topology.backends import UNKNOWN, PathMap, Place
 _PLACES_KEPT: Final = 4096
 _KEPT: Final = 200
 """Failures kept as evidence for each backend."""
+_REFUSALS_KEPT: Final = 20
 _ANSWER_SECONDS: Final = 130.0
 """How long the answer to a request may take of which an attempt failed: longer than proxies'
 usual timeouts."""
@@ -76,6 +78,8 @@ class Proxies:
         self._made = Shelf(known.get("made", ()), _SETTLED_KEPT)
         self._dropped: set[tuple[str, str]] = set()
         self.failures: dict[str, dict[UpstreamFailure, None]] = {}
+        self.refusals: dict[str, deque[AnswerOrigin]] = {}
+        """Backend → answers that a proxy made by itself, as its error log tells."""
         self._places: dict[tuple[str, str | None, str | None], Place] = {}
         self.slowness = Slowness()
 
@@ -119,6 +123,13 @@ class Proxies:
         """Whether the upstream that an event names is in a configuration of the proxy."""
         upstream = event.upstream if isinstance(event, UpstreamFailure | Response) else None
         return upstream is None or self._behind(proxy, event.site, upstream) is not _NOWHERE
+
+    def asked_for(self, backend: str, since: float) -> bool:
+        """Whether a client's request failed at a backend's upstream since a time."""
+        return any(
+            failure.at > since and failure.probe not in self._tokens
+            for failure in self.failures.get(backend, ())
+        )
 
     def expects(self, proxy: str) -> bool:
         """Whether an ordinary answer may belong to an attempt that failed, so each is looked at."""
@@ -171,6 +182,9 @@ class Proxies:
         """
         if counted and proxy in self._doubled and self._repeats.told(proxy, event.identity, source):
             return
+        if isinstance(event, AnswerOrigin) and event.origin == "proxy":
+            backend = self._behind(proxy, event.site, None).backend
+            self.refusals.setdefault(backend, deque(maxlen=_REFUSALS_KEPT)).append(event)
         if isinstance(event, UpstreamFailure):
             self._failure(proxy, event, counted, source)
         elif isinstance(event, Response):

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from badgateway import config as settings
 from badgateway.collectors import requestheaders
 from badgateway.collectors.probes import Target
 from badgateway.topology.backends import WILDCARDS, Backend, PathMap
+from badgateway.topology.routes import LocalAnswer
+
+_CLOSED: Final = 503
 
 
-def probe_targets(config: settings.Config, paths: PathMap) -> list[Target]:
+def probe_targets(
+    config: settings.Config,
+    paths: PathMap,
+    unasked: Container[str] = (),
+    local: Mapping[str, Collection[LocalAnswer]] = MappingProxyType({}),
+) -> list[Target]:
     """Return what to ask, in a stable order.
 
     By default each backend is asked directly (``origin``) and through each proxy of this host that
     serves it (``proxy``). The public URL (``edge``) is asked only when it is configured: where the
     name leads cannot be known from here.
+
+    Args:
+        config: what is said of probes.
+        paths: the path map.
+        unasked: backends that are asked only if the configuration says so.
+        local: proxy → the errors that it is told to answer with by itself.
     """
     targets: list[Target] = []
     for backend in paths.backends:
         given = next((b for b in config.backends if b.name == backend.name), None)
         probes = given.probes if given else ()
         targets += [_configured(backend.name, probe) for probe in probes]
-        if config.probes.default:
+        if config.probes.default and backend.name not in unasked:
             used = {probe.vantage for probe in probes}
             targets += [
-                target for target in _implied(config, backend) if target.vantage not in used
+                target for target in _implied(config, backend, local) if target.vantage not in used
             ]
     return list(dict.fromkeys(targets))
 
@@ -43,9 +59,11 @@ def _configured(backend: str, probe: settings.Probe) -> Target:
     )
 
 
-def _implied(config: settings.Config, backend: Backend) -> Iterator[Target]:
+def _implied(
+    config: settings.Config, backend: Backend, local: Mapping[str, Collection[LocalAnswer]]
+) -> Iterator[Target]:
     path = config.probes.path
-    for number, upstream in enumerate(backend.upstreams):
+    for number, upstream in enumerate(backend.addresses):
         if "{" in upstream:
             continue  # a placeholder: known only to the proxy
         spoken = {p.route.protocol for p in backend.paths if p.route.upstream == upstream}
@@ -78,5 +96,14 @@ def _implied(config: settings.Config, backend: Backend) -> Iterator[Target]:
         # the certificate is the edge probe's concern: this one asks for an answer
         yield Target(
             backend.name, name, "proxy", f"{scheme}://{address}:{port}{path}", host=site,
-            verify=False,
+            verify=False, tolerated=_maintenance(local.get(item.proxy, ()), route.site),
         )  # fmt: skip
+
+
+def _maintenance(local: Collection[LocalAnswer], site: str) -> frozenset[int]:
+    """The status that says that a site is closed on purpose, where its proxy is told to answer so.
+
+    Only 503: a proxy that is told to answer 502 or 504 hides something.
+    """
+    closed = any(answer.site == site and answer.status == _CLOSED for answer in local)
+    return frozenset((_CLOSED,)) if closed else frozenset()

@@ -11,9 +11,11 @@ from badgateway.announcing import Announcement
 from badgateway.collectors.probes import State as ProbeState
 from badgateway.collectors.records import Happening
 from badgateway.collectors.service_tracker import ServiceState
-from badgateway.events import BootFailure, ServerEnd, UpstreamFailure, WorkerEnd
+from badgateway.events import AnswerOrigin, BootFailure, ServerEnd, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Report
 from badgateway.topology.backends import Backend
+from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.ways import NONE, Ways
 from badgateway.vocabulary import PLANNED_WORKER_ENDS
 
 RECENT_SECONDS: Final = 15 * 60.0
@@ -70,6 +72,18 @@ class Evidence:
         memory_used: bytes its unit or container uses; 0 for not known.
         memory_limit: bytes it may use; 0 for no limit, or none known.
         listener: the unit or container whose socket listens at its address; empty if not known.
+        listens_at: addresses of this host at which its unit's own sockets listen.
+        ways: where its sites lead, now and after a reload.
+        proxies: proxy → its configuration, disk against memory; of those that lead to it.
+        proxies_deaf: proxy → addresses at which it should take requests and nobody listens.
+        holders: address → the unit or container that listens there in a proxy's place.
+        idle: applications that listen and that no proxy leads to, in words.
+        own_answers: errors that a proxy answered by itself, as its log tells, oldest first.
+        pinned: upstream → the addresses its name led to when a proxy loaded it.
+        last_request: when it last received a request that was no probe of this exporter; 0 for
+            none since ``requests_watched_since``.
+        requests_watched_since: since when its requests are watched.
+        requests_seen_by: how they are seen, in words; empty when they cannot be.
     """
 
     backend: Backend
@@ -99,6 +113,17 @@ class Evidence:
     memory_used: float = 0.0
     memory_limit: float = 0.0
     listener: str = ""
+    listens_at: tuple[str, ...] = ()
+    ways: Ways = NONE
+    proxies: Mapping[str, ProxyState] = field(default_factory=dict)
+    proxies_deaf: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    holders: Mapping[str, str] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
+    own_answers: tuple[AnswerOrigin, ...] = ()
+    pinned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    last_request: float = 0.0
+    requests_watched_since: float = 0.0
+    requests_seen_by: str = ""
 
     @property
     def stranger(self) -> str:
@@ -153,8 +178,11 @@ class Evidence:
         if self.laid_to_rest:
             return False
         # one failed probe may be chance, but it is no recovery either
-        if any(probe.failures >= (1 if self.was_failing else 2) for probe in self.probes):
+        probes = [p for p in self.probes if p.target.vantage != "origin" or not self.is_standby]
+        if any(probe.failures >= (1 if self.was_failing else 2) for probe in probes):
             return True
+        if self.is_standby:
+            return False
         felt = self.felt_ends
         if felt and felt[-1].at > self.now - FELT_SECONDS:
             return True
@@ -167,6 +195,20 @@ class Evidence:
         if self.failing_probes and self.listening is False and self.in_boot_gap:
             return True  # it will not be over in a moment
         return self.deaf or (bool(self.failing_probes) and bool(self.current_boot_failures))
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether it was stopped on somebody's order, and every site of it does without."""
+        service, ways = self.service, self.ways.loaded
+        ends = [h.reason for h in self.happenings if h.what == "exit"]
+        return (
+            bool(ways)
+            and not self.ways.broken
+            and all(way.route.backup or way.route.group for way in ways)
+            and service is not None
+            and service.active == "inactive"
+            and ends[-1:] in ([], ["manual"])
+        )
 
     @property
     def laid_to_rest(self) -> bool:

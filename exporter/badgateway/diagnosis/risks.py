@@ -5,6 +5,7 @@ from __future__ import annotations
 from badgateway.diagnosis.capacity import memory_near_limit, restart_policy_gives_up
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.ladders import timeout_ladder
+from badgateway.diagnosis.reloads import name_pinned, next_reload_fails, next_reload_misroutes
 from badgateway.diagnosis.verdict import RiskFound
 
 
@@ -12,6 +13,9 @@ def find(evidence: Evidence) -> tuple[RiskFound, ...]:
     """Return the risks of one backend."""
     found = (
         next_start_fails(evidence),
+        next_reload_fails(evidence),
+        next_reload_misroutes(evidence),
+        name_pinned(evidence),
         timeout_ladder(evidence),
         memory_near_limit(evidence),
         restart_policy_gives_up(evidence),

@@ -12,7 +12,10 @@ from typing import Final
 from badgateway.diagnosis.deploys import deploying
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.loading import boot_failure, missing_dependency
+from badgateway.diagnosis.proxies import proxy_answers_itself, proxy_down
+from badgateway.diagnosis.routing import host_unreachable, name_unresolved, wrong_upstream
 from badgateway.diagnosis.services import container_unhealthy, crash_loop, service_stopped
+from badgateway.diagnosis.sockets import port_conflict, socket_missing, socket_permission
 from badgateway.diagnosis.starting import bad_option
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import facts, logs
@@ -28,7 +31,12 @@ Rule = Callable[[Evidence], Verdict | None]
 RULES: Final[tuple[Rule, ...]] = (
     missing_dependency,
     bad_option,
+    port_conflict,
     boot_failure,
+    wrong_upstream,
+    name_unresolved,
+    proxy_down,
+    proxy_answers_itself,
     crash_loop,
     # below what is known to have failed, above what a restart looks like while it lasts
     deploying,
@@ -36,6 +44,9 @@ RULES: Final[tuple[Rule, ...]] = (
     worker_timeout,
     worker_oom,
     worker_crash,
+    socket_missing,
+    socket_permission,
+    host_unreachable,
     upstream_slow,
     container_unhealthy,
 )
@@ -56,6 +67,8 @@ def _healthy(evidence: Evidence) -> str:
     name = evidence.backend.name
     if evidence.laid_to_rest and evidence.service is not None:
         return f"{name} does not run, and nobody asks for it."
+    if evidence.is_standby:
+        return f"{name} does not run, and others answer for it."
     outside = [probe for probe in evidence.probes if probe.target.vantage != "origin"]
     if evidence.answered or any(not probe.failing for probe in outside):
         return f"{name} answers."

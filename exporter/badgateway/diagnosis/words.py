@@ -7,6 +7,7 @@ import time
 from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.events import BootFailure
+from badgateway.topology.ways import Way
 
 
 def last_end(evidence: Evidence) -> str:
@@ -83,6 +84,13 @@ def _container(evidence: Evidence) -> list[str]:
             "each start nothing answers."
         )
     return found
+
+
+def site_of(way: Way | None) -> str:
+    """Return a way's site as sentences call it."""
+    if way is None or way.route.site == "*":
+        return "every host"
+    return way.route.site
 
 
 def several(number: int, thing: str) -> str:

@@ -6,11 +6,11 @@ Pure: what was found on the host and in the configuration comes in, ``PathMap`` 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
-from badgateway.topology.container import Container
+from badgateway.topology.container import Container as ContainerHop
 from badgateway.topology.launch import Launch
 from badgateway.topology.routes import Route
 
@@ -20,10 +20,17 @@ WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound
 
 @dataclass(frozen=True, slots=True)
 class ProxyPath:
-    """How clients reach a backend through a proxy."""
+    """How clients reach a backend through a proxy.
+
+    Attributes:
+        proxy: the proxy's name.
+        route: the site and the address it leads to.
+        astray: whether that address is nobody's, and it is the backend's by its site alone.
+    """
 
     proxy: str
     route: Route
+    astray: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Backend:
     virtualenv: str | None = None
     extras: tuple[str, ...] = ()
     next_launch: Launch | None = None
-    container: Container | None = None
+    container: ContainerHop | None = None
     aliases: tuple[str, ...] = ()
 
     @property
@@ -68,8 +75,15 @@ class Backend:
     @property
     def upstreams(self) -> tuple[str, ...]:
         """Every address a proxy uses for it, else those it listens at."""
-        used = tuple(dict.fromkeys(path.route.upstream for path in self.paths))
-        return used or self.listens
+        return self._used(self.paths) or self.listens
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is reached in truth: without the addresses that a proxy takes for its own."""
+        return self._used(path for path in self.paths if not path.astray) or self.listens
+
+    def _used(self, paths: Iterable[ProxyPath]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(path.route.upstream for path in paths))
 
     def listens_at(self, address: str) -> bool:
         """Tell whether it can be reached at an address."""
@@ -214,25 +228,86 @@ def _wild(host: str) -> bool:
     return host in ("", "localhost", *WILDCARDS, "[::]")
 
 
+class Bearings(Protocol):
+    """What helps to tell whose a route is, beside its address."""
+
+    def stands_for(self, upstream: str) -> Iterable[str]:
+        """Yield the addresses that a name leads to, in the place of ``upstream``."""
+
+    def is_broken(self, route: Route) -> bool:
+        """Tell whether a request sent there fails, as far as can be seen."""
+
+    def homes(self, proxy: str, site: str) -> Collection[str]:
+        """Return the applications that a site led to while that was right."""
+
+
 def join(
-    applications: Iterable[Backend], proxies: Iterable[tuple[str, Sequence[Route]]]
+    applications: Iterable[Backend],
+    proxies: Iterable[tuple[str, Sequence[Route]]],
+    bearings: Bearings | None = None,
 ) -> PathMap:
     """Bring applications and proxies' routes together by address.
 
-    A route whose upstream nothing was found for becomes a backend of its own, named by the
-    address: it may run elsewhere.
+    A route that leads nowhere belongs to the application that its site led to before, if that is
+    one, and nothing of the site leads there any more. Any other route whose upstream nothing was
+    found for becomes a backend of its own, named by the address: it may run elsewhere.
     """
     backends = {backend.name: backend for backend in applications}
+    strangers: list[tuple[str, Route]] = []
     for proxy, routes in proxies:
         for route in routes:
-            owner = next(
-                (backend for backend in backends.values() if backend.listens_at(route.upstream)),
-                None,
-            )
+            owner = _owner(backends.values(), route, bearings)
             if owner is None:
-                name = route.upstream
-                owner = backends.get(name) or Backend(name, listens=(route.upstream,))
-            path = ProxyPath(proxy, route)
-            if path not in owner.paths:
-                backends[owner.name] = replace(owner, paths=(*owner.paths, path))
+                strangers.append((proxy, route))
+            else:
+                _give(backends, owner, ProxyPath(proxy, route))
+    led = {
+        (path.proxy, path.route.site, backend.name)
+        for backend in backends.values()
+        for path in backend.paths
+    }
+    for proxy, route in strangers:
+        path = ProxyPath(proxy, route)
+        home = _home(backends, proxy, route, bearings, led) if bearings is not None else None
+        if home is not None:
+            path = replace(path, astray=True)
+        name = route.upstream
+        owner = home or backends.get(name) or Backend(name, listens=(name,))
+        _give(backends, owner, path)
     return PathMap(tuple(sorted(backends.values(), key=lambda backend: backend.name)))
+
+
+def _owner(
+    backends: Iterable[Backend], route: Route, bearings: Bearings | None
+) -> Backend | None:
+    """The application that listens where a route leads."""
+    known = list(backends)
+    further = bearings.stands_for(route.upstream) if bearings is not None else ()
+    for address in (route.upstream, *further):
+        for backend in known:
+            if backend.listens_at(address):
+                return backend
+    return None
+
+
+def _home(
+    backends: Mapping[str, Backend],
+    proxy: str,
+    route: Route,
+    bearings: Bearings,
+    led: Container[tuple[str, str, str]],
+) -> Backend | None:
+    """The application whose site a route that leads nowhere is; None where that is not clear."""
+    homes = [name for name in bearings.homes(proxy, route.site) if name != route.upstream]
+    lost = [name for name in homes if (proxy, route.site, name) not in led]
+    if len(lost) != 1 or not bearings.is_broken(route):
+        return None
+    name = lost[0]
+    # one that has no name but its address is known as long as something leads there
+    return backends.get(name) or (Backend(name, listens=(name,)) if ":" in name else None)
+
+
+def _give(backends: dict[str, Backend], owner: Backend, path: ProxyPath) -> None:
+    if path not in owner.paths:
+        owner = replace(owner, paths=(*owner.paths, path))
+    backends[owner.name] = owner

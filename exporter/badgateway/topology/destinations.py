@@ -70,6 +70,7 @@ class Destination:
         owner: the unit or container that listens there; empty if not known.
         addresses: what its name leads to now; empty for one without a name.
         backend: the application that the address belongs to; empty if none is known.
+        since: since when its name leads there, seconds since the epoch; 0 for not known.
     """
 
     route: Route
@@ -77,6 +78,7 @@ class Destination:
     owner: str = ""
     addresses: tuple[str, ...] = ()
     backend: str = ""
+    since: float = 0.0
 
     @property
     def is_broken(self) -> bool:
@@ -105,17 +107,17 @@ def destination(route: Route, sight: Sight, applications: Iterable[Backend] = ()
     if _is_name(host):
         found = sight.resolved(host)
         if found.is_nothing:
-            return Destination(route, "name_unresolved", backend=own)
+            return Destination(route, "name_unresolved", backend=own, since=found.since)
         places = [a for a in found.addresses if sight.is_here(a)]
         if not found.addresses or len(places) < len(found.addresses):
             state = "remote" if found.addresses else "unknown"
-            return Destination(route, state, "", found.addresses, own)
+            return Destination(route, state, "", found.addresses, own, found.since)
         heard = [sight.listens(_joined(address, port)) for address in places]
         if any(heard):
             owner = sight.owner(_joined(places[heard.index(True)], port))
-            return Destination(route, "listening", owner, found.addresses, own)
+            return Destination(route, "listening", owner, found.addresses, own, found.since)
         state = "unknown" if None in heard else "not_listening"
-        return Destination(route, state, "", found.addresses, own)
+        return Destination(route, state, "", found.addresses, own, found.since)
     if not is_local(host) and not sight.is_here(host):
         return Destination(route, "remote", backend=own)
     listens = sight.listens(upstream)
@@ -153,6 +155,14 @@ def problem(upstream: str) -> str:
         if numbers or len(plain) > _LONGEST or not _HOST.fullmatch(plain):
             return f"`{host[:60]}` is neither an address nor a name"
     return ""
+
+
+def name_of(upstream: str) -> str:
+    """Return the name that an upstream's address has, to be asked of a resolver; empty for none."""
+    host = upstream.rpartition(":")[0].strip("[]")
+    if not host or upstream.startswith("unix:") or "{" in upstream or "$" in upstream:
+        return ""
+    return host if _is_name(host) and not problem(upstream) else ""
 
 
 def _of_socket(upstream: str, sight: Sight) -> tuple[str, str]:

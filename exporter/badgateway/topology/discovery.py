@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from badgateway.sources import globs, log
 from badgateway.sources.docker import Docker
 from badgateway.sources.systemd_bus import Properties, SystemdBus
 from badgateway.topology import configured, memory, processes, units
-from badgateway.topology.backends import Backend, PathMap, join
+from badgateway.topology.backends import Backend, Bearings, PathMap, join
 from badgateway.topology.container_discovery import ContainerBackends
 from badgateway.topology.proxies import Proxies
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
@@ -31,6 +32,7 @@ from badgateway.topology.routes import Route
 FILES: Final = "files"
 """Name of the source that the files are which units, commands and proxies name."""
 _SKIPPED: Final = ("systemd-", "dbus", "getty@", "user@", "user-runtime-dir@", "session-")
+Loaded = Callable[[ProxyPlace, ProxyFound, float], Awaitable[ProxyFound]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Discovery:
         learnt: Mapping[str, Any],
         unit_seen: Callable[[str, str, Properties], None],
         docker: Docker,
+        bearings: Bearings | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Begin.
 
@@ -76,7 +80,11 @@ class Discovery:
             unit_seen: called with a backend's name, its unit and the unit's properties as soon as
                 they were read, before any later change is told.
             docker: the container daemon.
+            bearings: what helps to tell whose a route is.
+            loaded: returns what was found at a place at a time, with what is loaded there.
         """
+        self._loaded = loaded
+        self._bearings = bearings
         self._containers = ContainerBackends(docker, learnt.get("containers", ()))
         self._config = config
         self._unit_seen = unit_seen
@@ -185,10 +193,10 @@ class Discovery:
             on_disk.append((name, found.on_disk or ()))
         if self._config.discovery.enabled:
             applications = applications | self._led_to(applications, (*routes, *on_disk))
-        paths = join(applications.values(), routes)
+        paths = join(applications.values(), routes, self._bearings)
         return Findings(
             self._without_forsaken(paths),
-            join(applications.values(), on_disk),
+            join(applications.values(), on_disk, self._bearings),
             places,
             answers,
             problems,
@@ -240,12 +248,19 @@ class Discovery:
             for pattern in itertools.islice(full, 1)
         )
 
+    def is_current(self, place: ProxyPlace) -> bool:
+        """Tell whether what was read last of a proxy's files still holds; may block."""
+        return self._asking.is_current(place)
+
     async def _ask(self, place: ProxyPlace) -> ProxyFound:
         """Return what a proxy serves; what it last told where nothing tells now."""
+        at = time.time()
         found = await self._asking.look(
             place, self._disk, self._config.discovery.run_proxy_adapter,
             self._admins.get(place.name, ""),
         )  # fmt: skip
+        if self._loaded is not None:
+            found = await self._loaded(place, found, at)
         last = self._told.get(place.name)
         if last is not None and found.loaded is None and found.on_disk is None:
             return replace(found, logs=last.logs, together=last.together)

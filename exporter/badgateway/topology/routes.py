@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 
 
@@ -48,12 +49,14 @@ class LocalAnswer:
         site: as of ``Route``.
         listen: as of ``Route``.
         status: the status it answers with, 500 to 599.
+        conditional: whether it does so only at times, as while a maintenance file exists.
         place: as of ``Route``.
     """
 
     site: str
     listen: str
     status: int
+    conditional: bool = False
     place: str = field(default="", compare=False)
 
 
@@ -92,3 +95,19 @@ class SameRequests:
 
     paths: tuple[str, ...]
     partial: tuple[str, ...] = ()
+
+
+def is_name(host: str) -> bool:
+    """Tell whether a host is a name that a resolver is asked for.
+
+    Args:
+        host: of an address, without its port; one with placeholders, a path and ``localhost`` are
+            no such names.
+    """
+    if host in ("", "localhost") or any(sign in host for sign in "{$/:"):
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False

@@ -12,6 +12,7 @@ from badgateway.diagnosis.evidence import RECENT_SECONDS, Evidence
 from badgateway.diagnosis.verdict import RiskFound, Verdict
 from badgateway.exporter import Exporter
 from badgateway.redaction import redacted
+from badgateway.vocabulary import DESTINATIONS
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -129,9 +130,12 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
             if probe.target.vantage == vantage:
                 hops.append(Hop(vantage, redacted(probe.target.url), *_probe(probe)))
     backend, failed = evidence.backend, _failed(evidence)
+    seen = {way.route.upstream: way.destination for way in evidence.ways.loaded}
     for upstream in backend.upstreams:
         state, text = _LISTENING[evidence.listening]
-        if evidence.stranger:
+        if upstream not in backend.addresses and upstream in seen:
+            state, text = "failing", DESTINATIONS[seen[upstream].state]
+        elif evidence.stranger:
             text = f"something else listens there: {evidence.stranger}"
         elif evidence.listening and evidence.listener == backend.unit != "":
             text = f"{backend.unit} listens"

@@ -31,6 +31,7 @@ def samples(exporter: Exporter) -> Iterator[Sample]:
     yield from _collectors(exporter)
     yield from _sources(exporter)
     yield from _probes(exporter)
+    yield from _configurations(exporter)
     for backend in exporter.paths.backends:
         yield from _path(exporter, backend)
         yield from _settings(backend)
@@ -80,6 +81,18 @@ def _probes(exporter: Exporter) -> Iterator[Sample]:
                 target.labels,
                 last.certificate_expiry,
             )
+
+
+def _configurations(exporter: Exporter) -> Iterator[Sample]:
+    """Proxies' configurations, disk against memory; what is not known is absent."""
+    for name, state in exporter.proxywatch.states.items():
+        found, tested = state.found, state.tested
+        if found is not None and found.loaded_at and state.running is not False:
+            yield "proxy_config_loaded_timestamp_seconds", (name,), found.loaded_at
+        if found is not None and found.changed:
+            yield "proxy_config_changed_timestamp_seconds", (name,), found.changed
+        if tested is not None and tested.valid is not None:
+            yield "proxy_config_valid", (name,), float(tested.valid)
 
 
 def _path(exporter: Exporter, backend: Backend) -> Iterator[Sample]:

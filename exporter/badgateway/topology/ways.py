@@ -1,0 +1,177 @@
+"""The ways of each application: where its sites lead, where they would lead after a reload.
+
+Pure: what the proxies have loaded and what their files say, seen with a ``Sight``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from badgateway.topology.backends import Backend, PathMap
+from badgateway.topology.destinations import Destination, Sight, destination
+from badgateway.topology.homes import Homes
+from badgateway.topology.proxyplace import ProxyFound
+from badgateway.topology.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A site of a proxy, and where a request for it is led.
+
+    Attributes:
+        proxy: the proxy's name.
+        destination: where it leads.
+        was: the addresses that the site led to before, of those that hold no more.
+        is_missed: whether a request fails there although another place would have answered.
+    """
+
+    proxy: str
+    destination: Destination
+    was: tuple[Route, ...] = ()
+    is_missed: bool = False
+
+    @property
+    def route(self) -> Route:
+        """The route."""
+        return self.destination.route
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways of one application.
+
+    Attributes:
+        loaded: those that lead to it, or to nobody in its place.
+        given_away: those of sites that were its own and lead to another application.
+        coming: those of its sites that a reload would bring, and that miss it.
+    """
+
+    loaded: tuple[Way, ...] = ()
+    given_away: tuple[Way, ...] = ()
+    coming: tuple[Way, ...] = ()
+
+    @property
+    def broken(self) -> tuple[Way, ...]:
+        """Ways on which a request fails, as far as can be seen."""
+        return tuple(way for way in self.loaded if way.is_missed)
+
+
+NONE: Final = Ways()
+
+
+def find(
+    paths: PathMap,
+    answers: Mapping[str, ProxyFound],
+    homes: Homes,
+    sight: Sight,
+    blind: Collection[str] = (),
+) -> Mapping[str, Ways]:
+    """Return application → its ways.
+
+    Args:
+        paths: the path map, as loaded.
+        answers: what each proxy serves.
+        homes: where sites were at home.
+        sight: what can be seen of this host.
+        blind: proxies that see another network than this host's: of theirs nothing is told.
+    """
+    known = _ByPort(paths.backends)
+    owned = [
+        (backend.name, path.proxy, path.route)
+        for backend in paths.backends
+        for path in backend.paths
+        if path.proxy not in blind
+    ]
+    now = _ways([(proxy, route) for _, proxy, route in owned], known, sight)
+    loaded: dict[str, list[Way]] = {}
+    for (name, _, _), way in zip(owned, now, strict=True):
+        loaded.setdefault(name, []).append(way)
+    after = {
+        proxy: _ways([(proxy, route) for route in found.on_disk or ()], known, sight)
+        for proxy, found in answers.items()
+        if proxy not in blind and _pends(found)
+    }
+    return {
+        backend.name: Ways(
+            tuple(loaded.get(backend.name, ())),
+            _given_away(backend, now, homes),
+            tuple(
+                way
+                for proxy, ways in after.items()
+                for way in _missing(backend, proxy, ways, answers[proxy], known)
+            ),
+        )
+        for backend in paths.backends
+    }
+
+
+class _ByPort:
+    """Applications by the ports at which they may be reached."""
+
+    def __init__(self, backends: Iterable[Backend]) -> None:
+        self.backends = {backend.name: backend for backend in backends}
+        self._found: dict[str, list[Backend]] = {}
+        for backend in self.backends.values():
+            ports = {a.rpartition(":")[2] for a in (*backend.listens, *backend.aliases)}
+            for port in ports:
+                self._found.setdefault(port, []).append(backend)
+
+    def at(self, upstream: str) -> Collection[Backend]:
+        return self._found.get(upstream.rpartition(":")[2], ())
+
+    def serves_others(self, name: str, site: str) -> bool:
+        """Whether an application has other sites already: one without may be a successor."""
+        found = self.backends.get(name)
+        return found is not None and any(path.route.site != site for path in found.paths)
+
+
+def _ways(routes: Iterable[tuple[str, Route]], known: _ByPort, sight: Sight) -> tuple[Way, ...]:
+    seen = [(p, destination(route, sight, known.at(route.upstream))) for p, route in routes]
+    answering = {
+        (proxy, to.route.site, to.route.group)
+        for proxy, to in seen
+        if to.route.group and not to.is_broken
+    }
+    # another member of a group takes what one does not
+    return tuple(
+        Way(
+            proxy,
+            to,
+            is_missed=to.is_broken and (proxy, to.route.site, to.route.group) not in answering,
+        )
+        for proxy, to in seen
+    )
+
+
+def _given_away(backend: Backend, now: Iterable[Way], homes: Homes) -> tuple[Way, ...]:
+    """The ways of sites that were a backend's own, and of which none leads there any more."""
+    kept = {(path.proxy, path.route.site) for path in backend.paths}
+    lost = homes.at_home(backend.name) - kept
+    return tuple(way for way in now if (way.proxy, way.route.site) in lost)
+
+
+def _pends(found: ProxyFound) -> bool:
+    """Whether a reload would bring something else than is loaded."""
+    known = found.loaded is not None and found.on_disk is not None
+    return known and not (found.digest and found.digest == found.loaded_digest)
+
+
+def _missing(
+    backend: Backend, proxy: str, after: Collection[Way], found: ProxyFound, known: _ByPort
+) -> Iterable[Way]:
+    """The ways that a reload would bring for a backend's sites, and on which it is missed."""
+    own = [path.route for path in backend.paths if path.proxy == proxy]
+    before, there = set(found.loaded or ()), set(found.on_disk or ())
+    for site in dict.fromkeys(route.site for route in own):
+        ways = [way for way in after if way.route.site == site]
+        was = tuple(route for route in own if route.site == site and route not in there)
+        kept = any(way.destination.backend == backend.name for way in ways)
+        for way in ways:
+            if way.route in before or way.route.backup:
+                continue
+            other = way.destination.backend
+            taken = not kept and other != backend.name and known.serves_others(other, site)
+            if way.is_missed or taken:
+                yield replace(way, was=was)
