@@ -222,6 +222,12 @@ def next_start_fails(*, soon: bool) -> str:
     )
 
 
+def next_reload_harms() -> str:
+    """Return the risks of a proxy's next reload."""
+    risk = metric("risk", 'risk=~"next_reload_fails|next_reload_misroutes"')
+    return f"max by ({SCOPE}) ({risk}) == 1"
+
+
 def service_restarting() -> str:
     """Starts that nobody asked for."""
     restarts = metric("service_restarts_total", f'reason!~"{alternatives(sorted(ORDERED))}"')

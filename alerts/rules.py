@@ -121,6 +121,7 @@ def early_warning() -> Group:
     """What works now and will not for long. Becomes a ticket, never a page."""
     start, restarting = "GatewayNextStartFails", "GatewayServiceRestarting"
     drift, workers = "GatewayDependencyDrift", "GatewayWorkersDying"
+    reload = "GatewayNextReloadFails"
     which = wording.packages(" It is about: ", ".")
     install = (
         "Finish or undo the deploy: install what the project declares into the service's "
@@ -160,6 +161,22 @@ def early_warning() -> Group:
                 ),
                 hold=at.NEXT_WORKER_WAIT,
                 labels={"urgency": "high"},
+            ),
+            Alert(
+                reload,
+                px.next_reload_harms(),
+                "warning",
+                "early-warning",
+                wording.warning(
+                    reload,
+                    "will not survive the next reload of its proxy",
+                    f"{running} answers, but the configuration on disk of a proxy in front of it "
+                    f"would be refused, or would send its requests elsewhere.{wording.RELOAD_RISK}",
+                    "Do not reload the proxy. badgateway check PROXY names file and line; correct "
+                    "it and check again.",
+                    about=wording.ABOUT_RELOAD,
+                ),
+                hold=at.NEXT_RELOAD_WAIT,
             ),
             Alert(
                 restarting,

@@ -45,6 +45,10 @@ NEXT_START_WAIT: Final = "5m"
 NEXT_WORKER_WAIT: Final = "1m"
 """The same where the next worker to be recycled already loads the broken code."""
 
+NEXT_RELOAD_WAIT: Final = "30s"
+"""A configuration is saved, looked at and reloaded within a minute or two; half-written ones are
+gone sooner."""
+
 DRIFT_WAIT: Final = "10m"
 """As ``NEXT_START_WAIT``, for a difference that no start is known to trip over."""
 

@@ -104,6 +104,15 @@ def packages(before: str = "", after: str = "") -> str:
     return ask(f"topk(3, max by (package) ({drift}))", f"{before}{listed}{after}")
 
 
+_OF_RELOAD: Final = (
+    "badgateway_risk_info{backend=%[1]q,instance=%[2]q,"
+    'risk=~"next_reload_fails|next_reload_misroutes"}'
+)
+RELOAD_RISK: Final = ask(
+    _OF_RELOAD,
+    ' It is about {{ . | first | label "subject" }} ({{ . | first | label "risk" }}).',
+)
+ABOUT_RELOAD: Final[Annotations] = {"subject": ask(_OF_RELOAD, '{{ . | first | label "subject" }}')}
 ABOUT_CAUSE: Final[Annotations] = {"cause": CAUSE, "subject": SUBJECT}
 ABOUT_PACKAGES: Final[Annotations] = {"subject": packages()}
 

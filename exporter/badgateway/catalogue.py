@@ -245,6 +245,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         "diagnosis_info", "1, with what the cause is about.", "backend", "cause", "subject"
     ),
     _gauge("risk", "1 for what will fail at the next occasion.", "backend", "risk"),
+    _gauge("risk_info", "1, with what the risk is about.", "backend", "risk", "subject"),
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Metric]] = MappingProxyType({m.name: m for m in METRICS})
@@ -288,6 +289,7 @@ CLOSED: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
         ("diagnosis_confidence_ratio", "cause"): frozenset(vocabulary.CAUSES),
         ("diagnosis_info", "cause"): frozenset(vocabulary.CAUSES),
         ("risk", "risk"): frozenset(vocabulary.RISKS),
+        ("risk_info", "risk"): frozenset(vocabulary.RISKS),
     }
 )
 """(metric, label) → the values that label may take."""

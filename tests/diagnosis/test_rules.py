@@ -28,6 +28,7 @@ from tests.diagnosis.builders import (
     probe,
     restarts,
 )
+from tests.diagnosis.test_routing import EACH
 
 
 def test_a_healthy_path_is_none() -> None:
@@ -248,6 +249,7 @@ def test_every_cause_a_rule_can_conclude_is_in_the_vocabulary() -> None:
             hurt("oom"),
             hurt("segfault"),
             healthy(probes=(probe("edge", 3, "response_timeout", 0),)),
+            *EACH,
         )
     }
     assert causes == set(vocabulary.CAUSES)

@@ -216,6 +216,20 @@ def _command_says(command: str, option: str, words: Sequence[str]) -> Sight:
     return Sight(f"badgateway {command}", f"exit 1, saying {', '.join(words)}", look)
 
 
+def command_ends(status: int, *arguments: str, saying: Sequence[str] = ()) -> Sight:
+    """``badgateway`` with these arguments ends with ``status`` and says all of ``saying``."""
+
+    def look(stage: Stage) -> str | None:
+        done = stage.command(*arguments)
+        stage.note = f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+        if done.returncode != status or any(word not in done.stdout for word in saying):
+            return None
+        return stage.note.rstrip()
+
+    words = f", saying {', '.join(saying)}" if saying else ""
+    return Sight(f"badgateway {' '.join(arguments)}", f"exit {status}{words}", look)
+
+
 def warning_waits() -> Sight:
     """Prometheus has a warning about this backend, and its notification waits for its time."""
 

@@ -216,6 +216,8 @@ def _conclusions(exporter: Exporter, backend: Backend) -> Iterator[Sample]:
     if verdict.cause != "none":
         subject = verdict.subject[:_TEXT_LIMIT]
         yield "diagnosis_info", (backend.name, verdict.cause, subject), 1
-    found = {risk.risk for risk in exporter.conclusions.risks.get(backend.name, ())}
+    found = {risk.risk: risk for risk in exporter.conclusions.risks.get(backend.name, ())}
+    for name, about in found.items():
+        yield "risk_info", (backend.name, name, about.subject[:_TEXT_LIMIT]), 1
     for risk in vocabulary.RISKS:
         yield "risk", (backend.name, risk), float(risk in found)
