@@ -102,7 +102,7 @@ class Rehearsal:
         observers.start_exporter(self.host, configuration)
 
     def get(self, name: str, path: str = "/", seconds: int = 3) -> str:
-        """Ask for a site through Caddy; return the status."""
+        """Ask for a site through the proxy at port 80; return the status."""
         argv = ["curl", "-s", "-m", str(seconds), "-o", "/dev/null", "-w", "%{http_code}"]
         url = f"http://127.0.0.1{path}"
         return self.host.run([*argv, "-H", f"Host: {name}.test", url], check=False).stdout
@@ -180,14 +180,14 @@ def until(fits: Callable[[], object], seconds: float, pause: float = 0.2) -> flo
 
 
 @contextmanager
-def rehearsal(name: str) -> Iterator[Rehearsal]:
+def rehearsal(name: str, *packages: str) -> Iterator[Rehearsal]:
     """Boot a host with the servers' files on it; skip or fail the test where that is refused."""
     reason = refusal()
     if reason:
         unavailable(reason)
     require("caddy")
     try:
-        with Host(name, ("caddy",)) as host:
+        with Host(name, ("caddy", *packages)) as host:
             libraries = f"{CHECKOUT_INSIDE}/.venv/lib/python3.11/site-packages"
             host.run(["mkdir", "-p", SITE])
             for package in ("uvicorn", "gunicorn", "click", "h11", "packaging"):

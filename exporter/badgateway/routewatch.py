@@ -23,6 +23,7 @@ from badgateway.topology.routes import Route
 from badgateway.topology.ways import Ways
 
 SOCKET_SECONDS: Final = 2.0
+_ANSWERED: Final = ("listening", "remote")
 _UNIX: Final = "unix:"
 
 
@@ -112,11 +113,17 @@ class RouteWatch:
         """
         findings = self._findings
         self._sight = sight = HostSight(listeners, self._names.found, self._sockets)
-        self._homes.learn(findings.paths, failing, now)
         self._pin()
         found = ways.find(
             findings.paths, findings.answers, self._homes, sight, blind(findings)
         )  # fmt: skip
+        broken = {
+            way.route.upstream
+            for each in found.values()
+            for way in each.loaded
+            if way.destination.state not in _ANSWERED
+        }
+        self._homes.learn(findings.paths, failing, now, broken)
         deaf, holders = _doors(findings, listeners) if listeners is not None else ({}, {})
         pinned: dict[str, dict[str, tuple[str, ...]]] = {}
         for (proxy, upstream), (_, addresses) in self._pinned.items():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from badgateway.topology import ways
 from badgateway.topology.backends import Backend, PathMap, join
-from badgateway.topology.homes import SETTLED_SECONDS, Homes
+from badgateway.topology.homes import SETTLED_SECONDS, TRIAL_SECONDS, Homes
 from badgateway.topology.proxyplace import ProxyFound
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Ways
@@ -160,6 +160,8 @@ def test_a_home_is_given_up_once_all_has_been_well_elsewhere_for_a_while() -> No
     homes = settled(RIGHT, OTHER)
     away = joined(replace(RIGHT, upstream="127.0.0.1:8002"), OTHER)
     homes.learn(away, (), 1001.0)
+    assert homes.of("nginx", "shop.test") == {"shop"}
+    homes.learn(away, (), 1001.0 + TRIAL_SECONDS)
     assert homes.of("nginx", "shop.test") == {"shop", "desk"}
     homes.learn(away, (), 1001.0 + SETTLED_SECONDS)
     assert homes.of("nginx", "shop.test") == {"desk"}
@@ -170,7 +172,25 @@ def test_a_home_is_not_given_up_while_it_fails() -> None:
     away = joined(replace(RIGHT, upstream="127.0.0.1:8002"), OTHER)
     for minute in range(120):
         homes.learn(away, ("shop",), 1000.0 + 60 * minute)
-    assert "shop" in homes.of("nginx", "shop.test")
+    assert homes.of("nginx", "shop.test") == {"shop"}
+
+
+def test_what_leads_elsewhere_for_a_moment_is_no_home() -> None:
+    homes = settled(RIGHT, OTHER)
+    homes.learn(joined(replace(RIGHT, upstream="127.0.0.1:8002"), OTHER), (), 1001.0)
+    homes.learn(joined(RIGHT, OTHER), (), 1005.0)
+    shop = joined(NOWHERE, OTHER, homes=homes).by_name("shop")
+    assert shop is not None
+    assert shop.paths[0].astray
+
+
+def test_an_application_first_known_by_its_address_is_the_same() -> None:
+    homes = Homes(
+        [("nginx", "shop.test", "127.0.0.1:8001", 1.0), ("nginx", "shop.test", "shop", 2)]
+    )
+    shop = joined(NOWHERE, OTHER, homes=homes).by_name("shop")
+    assert shop is not None
+    assert shop.paths[0].astray
 
 
 def test_homes_survive_a_restart() -> None:

@@ -297,16 +297,10 @@ class Proxies:
         if not counted or event.probe in self._tokens:
             return
         place = self._behind(proxy, event.site, event.upstream)
-        labels = (place.backend, proxy, place.site, vocabulary.http_code(event.status))
-        self._counters.add("proxy_responses_total", labels)
-        if event.duration is not None:
-            self._counters.observe(
-                "upstream_response_duration_seconds", (place.backend, proxy), (event.duration,)
-            )
-            self.slowness.note(place.backend, event.at, (event.duration,))
+        code = vocabulary.http_code(event.status)
         within = _ANSWER_SECONDS if event.spent is None else event.spent
         answer = Half(
-            proxy, list(event.marks), list(labels), event.origin or "", _ERROR_LINE_SECONDS,
+            proxy, list(event.marks), [], event.origin or "", _ERROR_LINE_SECONDS,
             event.at if event.timed else 0.0, within + _LATE_SECONDS,
             "" if event.upstream or place.backend == UNKNOWN else place.backend,
         )  # fmt: skip
@@ -316,6 +310,17 @@ class Proxies:
             failed = self._failed.take_attempts(answer)
             if event.status >= 500 and not failed:
                 failed = self._covered.take_attempts(answer)
+        backend = place.backend
+        if backend == UNKNOWN:  # a log without host names; the attempt that failed had one
+            backend = next((half.owner for half in failed if half.owner), UNKNOWN)
+        labels = (backend, proxy, place.site, code)
+        answer.labels = list(labels)
+        self._counters.add("proxy_responses_total", labels)
+        if event.duration is not None:
+            self._counters.observe(
+                "upstream_response_duration_seconds", (backend, proxy), (event.duration,)
+            )
+            self.slowness.note(backend, event.at, (event.duration,))
         made = self._made.take(answer, lambda half: belongs(half, answer))
         if event.status < 500:
             self._masked(proxy, event, answer, failed)

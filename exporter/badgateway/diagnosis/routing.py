@@ -27,8 +27,9 @@ def wrong_upstream(evidence: Evidence) -> Verdict | None:
     ]
     if astray:
         return _misled(evidence, astray[0], _nobody(astray[0]), 0.9 if evidence.answered else 0.75)
-    if evidence.answered and ways.given_away and not ways.broken:
-        way = ways.given_away[0]
+    taken = [way for way in ways.given_away if not way.is_missed]
+    if evidence.answered and taken and not ways.broken:
+        way = taken[0]
         other = way.destination.backend or way.destination.owner
         whom = f", which is {other}" if other and other != way.route.upstream else ""
         return _misled(evidence, way, whom, 0.85)

@@ -34,11 +34,11 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
         else:
             outcome = f"answers {probe.last.status}"
         facts.append(f"Probe {probe.target.name} ({probe.target.vantage}) {outcome}.")
-    if evidence.listening is not None and evidence.backend.upstreams:
+    if evidence.listening is not None and evidence.backend.addresses:
         who = "Something" if evidence.listening else "Nothing"
         if evidence.stranger:
             who = f"Something else ({evidence.stranger})"
-        facts.append(f"{who} listens at {', '.join(evidence.backend.upstreams)}.")
+        facts.append(f"{who} listens at {', '.join(evidence.backend.addresses)}.")
     service = evidence.service
     if service is not None:
         name = evidence.backend.unit or "The process"

@@ -254,32 +254,32 @@ def join(
     """
     backends = {backend.name: backend for backend in applications}
     strangers: list[tuple[str, Route]] = []
+    broken: list[tuple[str, Route]] = []
     for proxy, routes in proxies:
         for route in routes:
             owner = _owner(backends.values(), route, bearings)
-            if owner is None:
-                strangers.append((proxy, route))
-            else:
+            if owner is not None:
                 _give(backends, owner, ProxyPath(proxy, route))
+            elif bearings is not None and bearings.is_broken(route):
+                broken.append((proxy, route))
+            else:
+                strangers.append((proxy, route))
+    for proxy, route in strangers:
+        _give(backends, _unnamed(backends, route), ProxyPath(proxy, route))
     led = {
         (path.proxy, path.route.site, backend.name)
         for backend in backends.values()
         for path in backend.paths
     }
-    for proxy, route in strangers:
-        path = ProxyPath(proxy, route)
-        home = _home(backends, proxy, route, bearings, led) if bearings is not None else None
-        if home is not None:
-            path = replace(path, astray=True)
-        name = route.upstream
-        owner = home or backends.get(name) or Backend(name, listens=(name,))
-        _give(backends, owner, path)
+    for proxy, route in broken:
+        assert bearings is not None
+        home = _home(backends, proxy, route, bearings.homes(proxy, route.site), led)
+        owner = home or _unnamed(backends, route)
+        _give(backends, owner, ProxyPath(proxy, route, astray=home is not None))
     return PathMap(tuple(sorted(backends.values(), key=lambda backend: backend.name)))
 
 
-def _owner(
-    backends: Iterable[Backend], route: Route, bearings: Bearings | None
-) -> Backend | None:
+def _owner(backends: Iterable[Backend], route: Route, bearings: Bearings | None) -> Backend | None:
     """The application that listens where a route leads."""
     known = list(backends)
     further = bearings.stands_for(route.upstream) if bearings is not None else ()
@@ -294,17 +294,33 @@ def _home(
     backends: Mapping[str, Backend],
     proxy: str,
     route: Route,
-    bearings: Bearings,
+    homes: Iterable[str],
     led: Container[tuple[str, str, str]],
 ) -> Backend | None:
     """The application whose site a route that leads nowhere is; None where that is not clear."""
-    homes = [name for name in bearings.homes(proxy, route.site) if name != route.upstream]
-    lost = [name for name in homes if (proxy, route.site, name) not in led]
-    if len(lost) != 1 or not bearings.is_broken(route):
+    lost = {}
+    for name in homes:
+        if name != route.upstream:
+            home = _named(backends, name)
+            if home is not None and (proxy, route.site, home.name) not in led:
+                lost[home.name] = home
+    return next(iter(lost.values())) if len(lost) == 1 else None
+
+
+def _named(backends: Mapping[str, Backend], name: str) -> Backend | None:
+    """The application of a name, which may have been its address before it was known better."""
+    if name in backends:
+        return backends[name]
+    if ":" not in name:
         return None
-    name = lost[0]
     # one that has no name but its address is known as long as something leads there
-    return backends.get(name) or (Backend(name, listens=(name,)) if ":" in name else None)
+    listens = (backend for backend in backends.values() if backend.listens_at(name))
+    return next(listens, Backend(name, listens=(name,)))
+
+
+def _unnamed(backends: Mapping[str, Backend], route: Route) -> Backend:
+    """What is known of an application by its address alone."""
+    return backends.get(route.upstream) or Backend(route.upstream, listens=(route.upstream,))
 
 
 def _give(backends: dict[str, Backend], owner: Backend, path: ProxyPath) -> None:

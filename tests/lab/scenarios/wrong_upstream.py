@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.lab import names
 from tests.lab.machine import Machine, Service
 from tests.lab.scenario import (
     Scenario,
@@ -34,7 +35,7 @@ _SITES: Final = "/etc/nginx/conf.d/sites.conf"
 _EDITED: Final = "/root/sites.edited.conf"
 _OLDER: Final = "/root/sites.older.conf"
 _RIGHT: Final = "/root/sites.right.conf"
-_RECORDS: Final = "/run/lab/names"
+_NAME: Final = "shop.internal"
 
 _APP: Final = '''\
 """The shop and the desk: each says which one it is."""
@@ -51,30 +52,6 @@ async def app(scope, receive, send):
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-'''
-
-_NAMES: Final = f'''\
-"""A name server: answers with 127.0.0.1 for the names in a file, and that there is no other."""
-
-import pathlib
-import socket
-
-records = pathlib.Path("{_RECORDS}")
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("127.0.0.1", 53))
-while True:
-    query, client = server.recvfrom(512)
-    end, labels = 12, []
-    while query[end]:
-        labels.append(query[end + 1 : end + 1 + query[end]].decode())
-        end += query[end] + 1
-    question = query[12 : end + 5]
-    known = ".".join(labels) in records.read_text().split()
-    is_address = query[end + 1 : end + 3] == b"\\0\\1"
-    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\1\\0\\4\\x7f\\0\\0\\1" if known and is_address else b""
-    flags = b"\\x81\\x80" if known else b"\\x81\\x83"
-    counts = b"\\0\\1" + (b"\\0\\1" if answer else b"\\0\\0") + bytes(4)
-    server.sendto(query[:2] + flags + counts + question + answer, client)
 '''
 
 _NGINX: Final = """\
@@ -132,12 +109,9 @@ def _build(machine: Machine) -> None:
     machine.write(_EDITED, _sites("127.0.0.1:9001"))
     machine.write(_OLDER, _sites("127.0.0.1:8801"))
     machine.write(_SITES, _sites("127.0.0.1:8001"))
-    machine.write(_RECORDS, "shop.internal\n")
-    machine.write("/srv/names/names.py", _NAMES)
-    machine.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    names.start(machine)
+    names.write(machine, {_NAME: "127.0.0.1"})
     machine.run(["install", "-d", "-o", "www-data", "/var/log/nginx", "/var/lib/nginx"])
-    names = "[Service]\nExecStart=/usr/bin/python3 /srv/names/names.py\nRestart=always\n"
-    machine.start(Service("names", [], names))
     machine.start(Service("shop", [], _unit("shop", 8001)))
     machine.start(Service("desk", [], _unit("desk", 8002)))
     machine.start(Service("nginx", []))
@@ -183,11 +157,11 @@ def _by_name(stage: Stage) -> None:
 
 
 def _lose_the_name(stage: Stage) -> None:
-    stage.machine.write(_RECORDS, "")
+    names.write(stage.machine, {})
 
 
 def _restore_the_name(stage: Stage) -> None:
-    stage.machine.write(_RECORDS, "shop.internal\n")
+    names.write(stage.machine, {_NAME: "127.0.0.1"})
 
 
 def _nothing_of_a_database() -> Sight:
