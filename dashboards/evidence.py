@@ -116,6 +116,18 @@ def upstream() -> list[Any]:
             (State(0, "nothing listens", RED), State(1, "listening", GREEN)),
             height=4,
         ),
+        style.timeline(
+            "Proxy's configuration",
+            "Files that changed since the proxy loaded them wait for the next reload; the proxy's "
+            "own test says of some that it would refuse them.",
+            Query(pq.proxy_configuration(), "{{proxy}}"),
+            (
+                State(0, "loaded", GREEN),
+                State(1, "changed on disk", ORANGE),
+                State(2, "would be refused", RED),
+            ),
+            height=4,
+        ),
         style.graph(
             "Waiting to be accepted",
             "Connections that no worker has taken yet, and how many may wait. Above that, TCP "

@@ -7,7 +7,8 @@ from typing import Final
 
 from alerts import thresholds as at
 
-CHOSEN: Final = 'job=~"$job", instance=~"$instance", backend=~"$backend"'
+HOSTS: Final = 'job=~"$job", instance=~"$instance"'
+CHOSEN: Final = f'{HOSTS}, backend=~"$backend"'
 GATEWAY_ERRORS: Final = 'code=~"502|503|504"'
 BACKEND: Final = "job, instance, backend"
 DOWN: Final = 'up{job=~"$job", instance=~"$instance"} == 0'
@@ -16,6 +17,16 @@ DOWN: Final = 'up{job=~"$job", instance=~"$instance"} == 0'
 def metric(name: str, *matchers: str) -> str:
     """Return a selector of the exporter's metric ``name``, given without its prefix."""
     return f"badgateway_{name}{{{', '.join((CHOSEN, *matchers))}}}"
+
+
+def proxy_configuration() -> str:
+    """0 loaded, 1 its files changed since, 2 it would refuse them; by proxy of the same hosts."""
+    changed, loaded, valid = (
+        f"badgateway_proxy_config_{name}{{{HOSTS}}}"
+        for name in ("changed_timestamp_seconds", "loaded_timestamp_seconds", "valid")
+    )
+    refused = f"2 + ({valid} == 0)"
+    return f"max by (proxy) (({refused}) or ({changed} > bool {loaded}))"
 
 
 def per_second(name: str, by: str, *matchers: str) -> str:

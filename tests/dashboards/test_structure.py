@@ -11,10 +11,12 @@ import pytest
 from grafana_foundation_sdk.models import units
 
 from alerts import thresholds, wording
+from badgateway.catalogue import BY_NAME
 from dashboards import build, incident
 from tests.alerts import promql
 from tests.dashboards.board import BOARD, TEXT, expressions, filled, panels
 
+CHOSEN = {"job", "instance", "backend"}
 UNITS = {value for value in vars(units).values() if isinstance(value, str)}
 
 
@@ -105,7 +107,10 @@ def test_queries_read_what_exists_and_select_what_is_chosen(expression: str) -> 
         if promql.kind(node) != "VectorSelector":
             continue
         chosen = {matcher.name: matcher.value for matcher in node.matchers.matchers}
-        wanted = {"job", "instance", "backend"} if node.name.startswith("badgateway_") else {"job"}
+        wanted = {"job"}
+        if node.name.startswith("badgateway_"):
+            known = BY_NAME.get(node.name.removeprefix("badgateway_"))
+            wanted = {"job", "instance"} if known and known.labels == ("proxy",) else CHOSEN
         assert wanted <= chosen.keys(), node.name
         if node.name.endswith("_total"):
             calls = [one.func.name for one in parents if promql.kind(one) == "Call"]
