@@ -311,7 +311,7 @@ def test_nginx_does_not_start_again_with_its_configuration(site: Rehearsal) -> N
 def test_nginx_answers_by_itself_as_it_is_told(site: Rehearsal) -> None:
     with restored(site):
         nginx_serves(
-            site, f"location = / {{ return 502; }} location /app {{ proxy_pass http://{ONE}; }}"
+            site, f"location / {{ return 502; }} location /app {{ proxy_pass http://{ONE}; }}"
         )
         reload(site)
         says(site, "one", "proxy_answers_itself", "nginx", "answers 502 by itself", f"{SITES}:4")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from badgateway.announcements import Announcements
 from badgateway.collectors import listeners as listening
+from badgateway.collectors.arrivals import Arrival, Arrivals
 from badgateway.collectors.cgroups import Memory
 from badgateway.collectors.containers import Containers
 from badgateway.collectors.dependencies import Dependencies
@@ -47,6 +48,7 @@ class Collectors:
     dependencies: Dependencies
     announcements: Announcements
     containers: Containers
+    arrivals: Arrivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +224,20 @@ class Conclusions:
             orphans=len(of.workers.orphans.get(name, ())),
             listener=listener,
             own_answers=tuple(of.proxies.refusals.get(name, ())),
+            **_requests(of.arrivals.of(backend, answered)),
             **_routing(backend, around),
         )
+
+
+def _requests(arrival: Arrival | None) -> dict[str, Any]:
+    """What is known of the requests a backend received."""
+    if arrival is None:
+        return {}
+    return {
+        "last_request": arrival.last,
+        "requests_watched_since": arrival.since,
+        "requests_seen_by": arrival.how,
+    }
 
 
 def _routing(backend: Backend, around: Surroundings) -> dict[str, Any]:
@@ -232,11 +246,6 @@ def _routing(backend: Backend, around: Surroundings) -> dict[str, Any]:
     found = survey.ways.get(backend.name, NONE)
     proxies = {way.proxy for way in (*found.loaded, *found.given_away, *found.coming)}
     proxies |= {path.proxy for path in backend.paths}
-    pinned = {
-        upstream: addresses
-        for proxy in sorted(proxies)
-        for upstream, addresses in survey.pinned.get(proxy, {}).items()
-    }
     return {
         "ways": found,
         "proxies": {name: s for name, s in around.proxies.items() if name in proxies},
@@ -246,7 +255,6 @@ def _routing(backend: Backend, around: Surroundings) -> dict[str, Any]:
             for address, owner in survey.holders.get(proxy, {}).items()
         },
         "idle": survey.idle,
-        "pinned": pinned,
         "listens_at": listening.of_unit(listeners, backend) if listeners is not None else (),
     }  # fmt: skip
 

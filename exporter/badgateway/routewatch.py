@@ -36,14 +36,12 @@ class Survey:
         deaf: proxy → addresses at which it should take requests and nobody listens.
         holders: proxy → address at which it should take requests → who listens there instead.
         idle: applications that listen and that no proxy leads to.
-        pinned: proxy → upstream → the addresses its name led to when that was loaded.
     """
 
     ways: Mapping[str, Ways] = field(default_factory=dict)
     deaf: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
-    pinned: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 class RouteWatch:
@@ -114,9 +112,10 @@ class RouteWatch:
         findings = self._findings
         self._sight = sight = HostSight(listeners, self._names.found, self._sockets)
         self._pin()
+        pinned = {key: addresses for key, (_, addresses) in self._pinned.items()}
         found = ways.find(
-            findings.paths, findings.answers, self._homes, sight, blind(findings)
-        )  # fmt: skip
+            findings.paths, findings.answers, self._homes, sight, blind(findings), pinned
+        )
         broken = {
             way.route.upstream
             for each in found.values()
@@ -125,10 +124,7 @@ class RouteWatch:
         }
         self._homes.learn(findings.paths, failing, now, broken)
         deaf, holders = _doors(findings, listeners) if listeners is not None else ({}, {})
-        pinned: dict[str, dict[str, tuple[str, ...]]] = {}
-        for (proxy, upstream), (_, addresses) in self._pinned.items():
-            pinned.setdefault(proxy, {})[upstream] = addresses
-        return Survey(found, deaf, holders, _idle(findings.paths.backends, listeners), pinned)
+        return Survey(found, deaf, holders, _idle(findings.paths.backends, listeners))
 
     def has_turned(self) -> bool:
         """Tell whether other routes lead nowhere, or names elsewhere, than when last asked."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from badgateway.topology import ways
 from badgateway.topology.backends import Backend, PathMap, join
+from badgateway.topology.destinations import Resolved
 from badgateway.topology.homes import SETTLED_SECONDS, TRIAL_SECONDS, Homes
 from badgateway.topology.proxyplace import ProxyFound
 from badgateway.topology.routes import Route
@@ -197,3 +198,23 @@ def test_homes_survive_a_restart() -> None:
     homes = Homes([*settled(RIGHT, OTHER).memory(), ("half",), None])
     assert homes.of("nginx", "shop.test") == {"shop"}
     assert homes.at_home("desk") == {("nginx", "desk.test")}
+
+
+def test_a_pinned_name_is_judged_by_what_it_led_to_when_it_was_loaded() -> None:
+    route = replace(RIGHT, upstream="shop.internal:8001")
+    seen = Seen(UP.listening, {"shop.internal": Resolved(("127.0.0.9",), True, 7.0)})
+    pinned = {("nginx", route.upstream): ("127.0.0.1",)}
+    paths = join((SHOP,), [("nginx", [route])], Known(Homes()))
+    (name,) = [backend.name for backend in paths.backends if backend.paths]
+    ((way,),) = [
+        found.loaded
+        for each, found in ways.find(paths, {}, Homes(), seen, (), pinned).items()
+        if each == name
+    ]
+    assert (way.destination.state, way.moved, way.moved_since) == (
+        "listening", ("127.0.0.9",), 7.0,
+    )  # fmt: skip
+    later = replace(route, dynamic=True)
+    paths = join((SHOP,), [("nginx", [later])], Known(Homes()))
+    found = ways.find(paths, {}, Homes(), seen, (), pinned)[name].loaded
+    assert found[0].moved == ()

@@ -79,7 +79,6 @@ class Evidence:
         holders: address → the unit or container that listens there in a proxy's place.
         idle: applications that listen and that no proxy leads to, in words.
         own_answers: errors that a proxy answered by itself, as its log tells, oldest first.
-        pinned: upstream → the addresses its name led to when a proxy loaded it.
         last_request: when it last received a request that was no probe of this exporter; 0 for
             none since ``requests_watched_since``.
         requests_watched_since: since when its requests are watched.
@@ -120,7 +119,6 @@ class Evidence:
     holders: Mapping[str, str] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
     own_answers: tuple[AnswerOrigin, ...] = ()
-    pinned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     last_request: float = 0.0
     requests_watched_since: float = 0.0
     requests_seen_by: str = ""

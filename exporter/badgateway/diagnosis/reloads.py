@@ -68,21 +68,19 @@ def next_reload_fails(evidence: Evidence) -> RiskFound | None:
 def name_pinned(evidence: Evidence) -> RiskFound | None:
     """A proxy goes on using the address that a name led to when it was loaded."""
     for way in evidence.ways.loaded:
-        pinned, now = evidence.pinned.get(way.route.upstream, ()), way.destination.addresses
-        if way.route.dynamic or not pinned or not now or set(pinned) & set(now):
-            continue
-        name = way.route.upstream.rpartition(":")[0]
-        return RiskFound(
-            "name_pinned",
-            name,
-            f"{way.proxy} still sends {site_of(way)} to {', '.join(pinned)}, which {name} led to "
-            f"when it was loaded; now it leads to {', '.join(now)}.",
-            (f"It has led there since {clock(way.destination.since)}.",)
-            if way.destination.since
-            else (),
-            (f"systemctl reload {way.proxy}",),
-            way.destination.since,
-        )
+        if way.moved:
+            name = way.route.upstream.rpartition(":")[0]
+            since = way.moved_since
+            return RiskFound(
+                "name_pinned",
+                name,
+                f"{way.proxy} still sends {site_of(way)} to "
+                f"{', '.join(way.destination.addresses)}, which {name} led to when it was loaded; "
+                f"now it leads to {', '.join(way.moved)}.",
+                (f"It has led there since {clock(since)}.",) if since else (),
+                (f"systemctl reload {way.proxy}",),
+                since,
+            )
     return None
 
 

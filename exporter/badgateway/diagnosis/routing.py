@@ -27,7 +27,7 @@ def wrong_upstream(evidence: Evidence) -> Verdict | None:
     ]
     if astray:
         return _misled(evidence, astray[0], _nobody(astray[0]), 0.9 if evidence.answered else 0.75)
-    taken = [way for way in ways.given_away if not way.is_missed]
+    taken = [w for w in ways.given_away if w.destination.state in ("listening", "remote")]
     if evidence.answered and taken and not ways.broken:
         way = taken[0]
         other = way.destination.backend or way.destination.owner

@@ -79,8 +79,10 @@ class Backend:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it is reached in truth: without the addresses that a proxy takes for its own."""
-        return self._used(path for path in self.paths if not path.astray) or self.listens
+        """Where it is reached in truth: without names, and what a proxy wrongly takes for it."""
+        used = self._used(path for path in self.paths if not path.astray)
+        own = tuple(u for u in used if any(same_address(listens, u) for listens in self.listens))
+        return own or self.listens or used
 
     def _used(self, paths: Iterable[ProxyPath]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(path.route.upstream for path in paths))

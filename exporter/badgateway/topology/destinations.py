@@ -94,7 +94,7 @@ def destination(route: Route, sight: Sight, applications: Iterable[Backend] = ()
         sight: what can be seen.
         applications: those known, to tell whose the address is.
     """
-    upstream = route.upstream
+    applications, upstream = tuple(applications), route.upstream
     own = next((b.name for b in applications if b.listens_at(upstream)), "")
     if "{" in upstream or "$" in upstream:
         return Destination(route, "unknown", backend=own)
@@ -108,6 +108,9 @@ def destination(route: Route, sight: Sight, applications: Iterable[Backend] = ()
         found = sight.resolved(host)
         if found.is_nothing:
             return Destination(route, "name_unresolved", backend=own, since=found.since)
+        reached = {_joined(address, port) for address in found.addresses}
+        known = (b.name for b in applications if any(b.listens_at(a) for a in reached))
+        own = next(known, own)
         places = [a for a in found.addresses if sight.is_here(a)]
         if not found.addresses or len(places) < len(found.addresses):
             state = "remote" if found.addresses else "unknown"

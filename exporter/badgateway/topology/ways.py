@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from badgateway.topology.backends import Backend, PathMap
-from badgateway.topology.destinations import Destination, Sight, destination
+from badgateway.topology.destinations import Destination, Resolved, Sight, destination, name_of
 from badgateway.topology.homes import Homes
 from badgateway.topology.proxyplace import ProxyFound
 from badgateway.topology.routes import Route
+
+Pinned: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,16 @@ class Way:
         proxy: the proxy's name.
         destination: where it leads.
         was: the addresses that the site led to before, of those that hold no more.
+        moved: what its name leads to now, where the proxy still uses what it led to before.
+        moved_since: since when that is so, seconds since the epoch.
         is_missed: whether a request fails there although another place would have answered.
     """
 
     proxy: str
     destination: Destination
     was: tuple[Route, ...] = ()
+    moved: tuple[str, ...] = ()
+    moved_since: float = 0.0
     is_missed: bool = False
 
     @property
@@ -67,6 +74,7 @@ def find(
     homes: Homes,
     sight: Sight,
     blind: Collection[str] = (),
+    pinned: Pinned = MappingProxyType({}),
 ) -> Mapping[str, Ways]:
     """Return application → its ways.
 
@@ -76,6 +84,7 @@ def find(
         homes: where sites were at home.
         sight: what can be seen of this host.
         blind: proxies that see another network than this host's: of theirs nothing is told.
+        pinned: proxy and upstream → the addresses its name led to when that was loaded.
     """
     known = _ByPort(paths.backends)
     owned = [
@@ -84,7 +93,7 @@ def find(
         for path in backend.paths
         if path.proxy not in blind
     ]
-    now = _ways([(proxy, route) for _, proxy, route in owned], known, sight)
+    now = _ways([(proxy, route) for _, proxy, route in owned], known, sight, pinned)
     loaded: dict[str, list[Way]] = {}
     for (name, _, _), way in zip(owned, now, strict=True):
         loaded.setdefault(name, []).append(way)
@@ -127,29 +136,65 @@ class _ByPort:
         return found is not None and any(path.route.site != site for path in found.paths)
 
 
-def _ways(routes: Iterable[tuple[str, Route]], known: _ByPort, sight: Sight) -> tuple[Way, ...]:
-    seen = [(p, destination(route, sight, known.at(route.upstream))) for p, route in routes]
-    answering = {
-        (proxy, to.route.site, to.route.group)
-        for proxy, to in seen
-        if to.route.group and not to.is_broken
-    }
+@dataclass(frozen=True, slots=True)
+class _Then:
+    """What was seen of names when a proxy loaded them; all else as it is now."""
+
+    now: Sight
+    addresses: tuple[str, ...]
+
+    def listens(self, address: str) -> bool | None:
+        return self.now.listens(address)
+
+    def owner(self, address: str) -> str:
+        return self.now.owner(address)
+
+    def resolved(self, name: str) -> Resolved:
+        return Resolved(self.addresses, True)
+
+    def socket(self, path: str) -> str:
+        return self.now.socket(path)
+
+    def is_here(self, address: str) -> bool:
+        return self.now.is_here(address)
+
+
+def _ways(
+    routes: Iterable[tuple[str, Route]],
+    known: _ByPort,
+    sight: Sight,
+    pinned: Pinned = MappingProxyType({}),
+) -> tuple[Way, ...]:
+    seen = []
+    for proxy, route in routes:
+        held = pinned.get((proxy, route.upstream))
+        then = sight if held is None or route.dynamic else _Then(sight, held)
+        to = destination(route, then, known.at(route.upstream))
+        moved = sight.resolved(name_of(route.upstream)) if then is not sight else Resolved()
+        if not moved.addresses or set(moved.addresses) & set(to.addresses):
+            moved = Resolved()
+        seen.append(Way(proxy, to, moved=moved.addresses, moved_since=moved.since))
+    answering = {_group(way) for way in seen if way.route.group and not way.destination.is_broken}
     # another member of a group takes what one does not
     return tuple(
-        Way(
-            proxy,
-            to,
-            is_missed=to.is_broken and (proxy, to.route.site, to.route.group) not in answering,
-        )
-        for proxy, to in seen
+        replace(way, is_missed=way.destination.is_broken and _group(way) not in answering)
+        for way in seen
     )
+
+
+def _group(way: Way) -> tuple[str, str, str]:
+    return way.proxy, way.route.site, way.route.group
 
 
 def _given_away(backend: Backend, now: Iterable[Way], homes: Homes) -> tuple[Way, ...]:
     """The ways of sites that were a backend's own, and of which none leads there any more."""
     kept = {(path.proxy, path.route.site) for path in backend.paths}
     lost = homes.at_home(backend.name) - kept
-    return tuple(way for way in now if (way.proxy, way.route.site) in lost)
+    return tuple(
+        way
+        for way in now
+        if (way.proxy, way.route.site) in lost and way.destination.backend != backend.name
+    )
 
 
 def _pends(found: ProxyFound) -> bool:
