@@ -18,7 +18,7 @@ from tests.servers import ExporterProcess, free_port
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
 CONFIG = """
-discovery: {{interval: 1s}}
+discovery: {{enabled: false, interval: 1s}}
 probes: {probes}
 proxies:
   - {{name: web, kind: nginx, config: {config}}}

@@ -21,7 +21,7 @@ from tests.servers import ExporterProcess, free_port
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 CONFIG = """
-discovery: {{interval: 1s}}
+discovery: {{enabled: false, interval: 1s}}
 probes: {{default: false}}
 proxies:
   - {{name: web, kind: nginx, config: {config}}}

@@ -255,6 +255,7 @@ def _routing(backend: Backend, around: Surroundings) -> dict[str, Any]:
             for address, owner in survey.holders.get(proxy, {}).items()
         },
         "idle": survey.idle,
+        "lost": () if backend.paths else survey.lost,
         "listens_at": listening.of_unit(listeners, backend) if listeners is not None else (),
     }  # fmt: skip
 

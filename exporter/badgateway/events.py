@@ -252,6 +252,22 @@ class Starved:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An application server answered a request, by its own log of them.
+
+    Attributes:
+        port: the client's port; None where the line names none, 0 where a proxy told of a client
+            further away.
+        probe: the token of the probe that asked, if one did; None where the line shows no
+            User-Agent.
+    """
+
+    at: float
+    port: int | None = None
+    probe: str | None = None
+
+
 Event: TypeAlias = (
     UpstreamFailure
     | Response
@@ -264,6 +280,7 @@ Event: TypeAlias = (
     | ProcessKilled
     | KilledOnOrder
     | Starved
+    | Request
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from badgateway import config as settings
 from badgateway import state, useragent
 from badgateway.announcements import FOLDER, Announcements
+from badgateway.collectors.arrivals import Arrivals
 from badgateway.collectors.dependencies import Dependencies
 from badgateway.collectors.probes import Probes, Target
 from badgateway.collectors.processes import Processes
@@ -91,10 +92,14 @@ class Exporter:
             config, self.counters, self._positions.get(Docker.NAME), memory.get("containers"),
             self._look_again.set,
         )  # fmt: skip
+        self.supervisor = Supervisor()
+        self.arrivals = Arrivals(
+            self.supervisor, lambda: self.paths.backends, self.probes.ports, self._tokens
+        )
         self.conclusions = Conclusions(
             Collectors(
                 self.probes, self.services, self.processes, self.workers, self.proxies,
-                self.dependencies, self.announcements, self.docker.collector,
+                self.dependencies, self.announcements, self.docker.collector, self.arrivals,
             ),
             memory.get("outages"),
         )  # fmt: skip
@@ -102,7 +107,6 @@ class Exporter:
             self._unit_changed, self._bus_connected, self._units_reloaded,
             lambda job: self.services.job(job.unit, job.result),
         )  # fmt: skip
-        self.supervisor = Supervisor()
         self.routes = RouteWatch(self.supervisor, memory.get("routes"))
         self.survey = Survey()
         self._dormant: frozenset[str] = frozenset()
@@ -117,7 +121,7 @@ class Exporter:
         )  # fmt: skip
         self.intake = Intake(
             self.counters, self._positions, self.proxies, self.workers, self.services,
-            self.docker.collector,
+            self.docker.collector, self.arrivals,
         )  # fmt: skip
         self.streams = Streams(
             config,
@@ -190,6 +194,7 @@ class Exporter:
             ("listeners", self.host.watch_listeners),
             ("routes", self.routes.run),
             ("proxies", self.proxywatch.run),
+            ("arrivals", self.arrivals.run),
             ("workers", self._watch_workers),
             ("dependencies", self.dependencies.run),
             ("announcements", self.announcements.run),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from badgateway.collectors.arrivals import Arrivals
 from badgateway.collectors.containers import Containers
 from badgateway.collectors.proxies import Proxies
 from badgateway.collectors.services import Services
@@ -16,6 +17,7 @@ from badgateway.events import (
     Event,
     KilledOnOrder,
     ProcessKilled,
+    Request,
     Response,
     ServerEnd,
     Starved,
@@ -38,6 +40,7 @@ class Intake:
         workers: Workers,
         services: Services,
         containers: Containers,
+        arrivals: Arrivals,
     ) -> None:
         """Begin.
 
@@ -48,7 +51,9 @@ class Intake:
             workers: takes what servers tell.
             services: takes what servers tell of their ends.
             containers: the same of servers in containers.
+            arrivals: takes what servers tell of requests.
         """
+        self._arrivals = arrivals
         self._counters, self._positions = counters, positions
         self._proxies, self._workers, self._services = proxies, workers, services
         self._containers = containers
@@ -82,6 +87,9 @@ class Intake:
         kind, _, name = owner.partition(":")
         if kind == "proxy":
             self._proxies.take(name, event, counted, source)  # type: ignore[arg-type]
+            return
+        if isinstance(event, Request):
+            self._arrivals.take(name, event, counted)
             return
         if isinstance(event, ProcessKilled):
             if event.pid is not None:

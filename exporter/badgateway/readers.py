@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from badgateway.dialects import Dialect, Holding, Remembering, Tallying, dialect, systemd
+from badgateway.dialects import (
+    Dialect,
+    Holding,
+    Remembering,
+    Requested,
+    Tallying,
+    dialect,
+    systemd,
+)
 from badgateway.envelopes import container_line
 from badgateway.events import (
     AnswerOrigin,
@@ -129,6 +137,10 @@ class Readers:
             self._many(batch, told)
         for line in batch.lines:
             self._line((batch.source, line.unit), line, told)
+        for key in {(batch.source, batch.unit), *((batch.source, at.unit) for at in batch.lines)}:
+            stream, reader = self._streams.get(key), self._readers.get(key)
+            if stream is not None and isinstance(reader, Requested):
+                told.events.extend((stream.owner, each) for each in reader.requests.take())
 
     def _tallying(self, key: Key) -> Tallying | None:
         """The reader of a stream, if it can count ordinary lines without a look at each now."""

@@ -20,7 +20,7 @@ from badgateway.topology.destinations import destination, name_of
 from badgateway.topology.discovery import Findings
 from badgateway.topology.homes import Homes
 from badgateway.topology.routes import Route
-from badgateway.topology.ways import Ways
+from badgateway.topology.ways import Way, Ways
 
 SOCKET_SECONDS: Final = 2.0
 _ANSWERED: Final = ("listening", "remote")
@@ -36,12 +36,14 @@ class Survey:
         deaf: proxy → addresses at which it should take requests and nobody listens.
         holders: proxy → address at which it should take requests → who listens there instead.
         idle: applications that listen and that no proxy leads to.
+        lost: ways on which a request fails, and of which nobody knows whose they are.
     """
 
     ways: Mapping[str, Ways] = field(default_factory=dict)
     deaf: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
+    lost: tuple[Way, ...] = ()
 
 
 class RouteWatch:
@@ -124,7 +126,10 @@ class RouteWatch:
         }
         self._homes.learn(findings.paths, failing, now, broken)
         deaf, holders = _doors(findings, listeners) if listeners is not None else ({}, {})
-        return Survey(found, deaf, holders, _idle(findings.paths.backends, listeners))
+        unnamed = {b.name for b in findings.paths.backends if not b.manager and b.launch is None}
+        lost = tuple(way for name in sorted(unnamed & set(found)) for way in found[name].broken)
+        idle = _idle(findings.paths.backends, listeners)
+        return Survey(found, deaf, holders, idle, lost)
 
     def has_turned(self) -> bool:
         """Tell whether other routes lead nowhere, or names elsewhere, than when last asked."""

@@ -104,6 +104,15 @@ def test_without_a_memory_one_idle_application_is_what_was_meant() -> None:
     assert rules.diagnose(two).cause == "undetermined"
 
 
+def test_without_a_memory_the_only_way_that_leads_nowhere_is_the_missing_one() -> None:
+    evidence = misled(backend=BACKEND, ways=Ways(), proxies={}, lost=(way(),))
+    verdict = rules.diagnose(evidence)
+    assert (verdict.cause, verdict.subject) == ("wrong_upstream", "127.0.0.1:9001")
+    assert "api itself answers at 127.0.0.1:8001" in verdict.summary
+    other = way(route=replace(WRONG, upstream="127.0.0.1:9002"))
+    assert rules.diagnose(replace(evidence, lost=(way(), other))).cause == "undetermined"
+
+
 def test_an_application_that_is_down_is_not_blamed_on_its_proxy() -> None:
     own = Route("api.test", ":80", "127.0.0.1:8001")
     evidence = misled(

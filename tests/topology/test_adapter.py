@@ -1,17 +1,19 @@
-"""The one program of a target that is run, and when it is not."""
+"""Caddy's own adapter, and the sandbox that proxies' programs are run in."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
-from badgateway.topology import adapter
+from badgateway.topology import adapter, landlock, sandbox
 from badgateway.topology.caddy import routes
-from tests.lab.require import require
+from tests.lab.require import require, unavailable
+from tests.topology.rootsplace import roots_place
 
 CADDYFILE = "http://one.test {\n\treverse_proxy 127.0.0.1:8001\n}\n"
 
@@ -53,28 +55,73 @@ def test_what_only_calls_itself_caddy_is_not_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+def test_another_program_of_roots_is_not_run_as_caddy() -> None:
+    with pytest.raises(adapter.AdapterError, match="is not known as a build of Caddy"):
+        asyncio.run(adapter.adapt_caddyfile("/bin/sh", "/etc/caddy/Caddyfile"))
+
+
 def test_a_link_to_a_writable_program_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("#!/bin/sh\n")
     (tmp_path / "real").chmod(0o777)
     (tmp_path / "caddy").symlink_to(tmp_path / "real")
-    assert "can be written" in adapter.trusted(str(tmp_path / "caddy"))
+    assert "can be written" in sandbox.trusted(str(tmp_path / "caddy"))
 
 
 def test_a_missing_program_is_told() -> None:
-    assert adapter.trusted("/nonexistent/caddy") == (
+    assert sandbox.trusted("/nonexistent/caddy") == (
         "/nonexistent/caddy: No such file or directory"
     )
 
 
-def test_a_program_that_does_not_end_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_landlock", [True, False])
+def test_a_caddyfile_is_translated_without_landlock_too(
+    caddy: str, monkeypatch: pytest.MonkeyPatch, has_landlock: bool
 ) -> None:
-    slow = tmp_path / "caddy"
-    slow.write_text("#!/bin/sh\nexec sleep 60\n")
-    slow.chmod(0o755)
-    tmp_path.chmod(0o755)
-    monkeypatch.setattr(adapter, "trusted", lambda _: "")
-    monkeypatch.setattr(adapter, "SECONDS", 1.0)
-    monkeypatch.setattr(adapter, "_drop_privileges", lambda: None)
-    with pytest.raises(adapter.AdapterError, match="did not end"):
-        asyncio.run(adapter.adapt_caddyfile(str(slow), "/etc/caddy/Caddyfile"))
+    if not has_landlock:
+        monkeypatch.setattr(landlock, "version", lambda: 0)
+    with roots_place() as place:
+        config = place / "Caddyfile"
+        config.write_text(CADDYFILE)
+        document = asyncio.run(adapter.adapt_caddyfile(caddy, str(config)))
+    assert [r.upstream for r in routes(document)] == ["127.0.0.1:8001"]
+
+
+def test_a_program_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "SECONDS", 1.0)
+    with pytest.raises(sandbox.SandboxError, match="did not end within 1 s"):
+        asyncio.run(sandbox.run(("/bin/sleep", "60"), strict=False))
+
+
+def test_what_it_runs_in_turn_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    if landlock.version() == 0:
+        unavailable("this kernel has no Landlock")
+    ran = asyncio.run(sandbox.run(("/usr/bin/env", "/bin/echo", "was run"), strict=True))
+    assert (ran.status, ran.output) == (126, b"")
+
+
+def test_it_has_no_rights_and_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    status = asyncio.run(sandbox.run(("/bin/cat", "/proc/self/status"), strict=False)).output
+    fields = dict(line.split(":\t", 1) for line in status.decode().splitlines() if ":\t" in line)
+    assert fields["NoNewPrivs"] == "1"
+    assert {fields[f"Cap{kind}"] for kind in ("Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert "0" not in fields["Uid"].split()
+    environment = asyncio.run(sandbox.run(("/usr/bin/env",), strict=False)).output
+    assert b"hunter2" not in environment
+
+
+def test_what_says_too_much_is_ended() -> None:
+    with pytest.raises(sandbox.SandboxError, match="`yes` wrote too much"):
+        asyncio.run(sandbox.run(("/usr/bin/yes",), strict=False))
+
+
+def test_it_reaches_nobody_by_tcp() -> None:
+    if landlock.version() < 4:
+        unavailable("this kernel's Landlock knows nothing of networks")
+    python = Path("/usr/bin/python3")
+    if not python.exists():
+        unavailable("no python3 of root's")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
+        ran = asyncio.run(sandbox.run((str(python), "-c", code), strict=True))
+    assert b"Permission denied" in ran.errors

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from badgateway.topology.caddy import admin_address, logs
+from badgateway.topology.caddy import admin_address
+from badgateway.topology.caddy_logs import logs
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_group_stands_for_its_members(tmp_path: Path) -> None:
     assert found.on_disk == (
         Route("*", ":80", "a:1", group="app", timeouts=DEFAULTS),
         Route("*", ":80", "b:80", group="app", timeouts=DEFAULTS),
-        Route("*", ":80", "unix:/s", group="app", timeouts=DEFAULTS),
+        Route("*", ":80", "unix:/s", group="app", timeouts=DEFAULTS, backup=True),
     )
 
 

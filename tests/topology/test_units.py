@@ -122,7 +122,10 @@ def test_nginx_is_recognised_with_its_configuration(options: str, config: str, p
     words = ["/usr/sbin/nginx", *options.split()]
     found = units.proxy("nginx.service", {"ExecStart": [[words[0], words]]})
     assert found is not None
-    assert (found.kind, found.config, found.prefix) == ("nginx", config, prefix)
+    assert (found.kind, found.config, found.prefix, found.pid) == ("nginx", config, prefix, 0)
+    found = units.proxy("nginx.service", {"ExecStart": [[words[0], words]], "MainPID": 7})
+    assert found is not None
+    assert found.pid == 7
 
 
 def test_what_the_start_needs_is_taken_from_the_unit(project: Path) -> None:

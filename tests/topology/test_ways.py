@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from badgateway.topology import ways
 from badgateway.topology.backends import Backend, PathMap, join
-from badgateway.topology.destinations import Resolved
+from badgateway.topology.destinations import Resolved, destination
 from badgateway.topology.homes import SETTLED_SECONDS, TRIAL_SECONDS, Homes
 from badgateway.topology.proxyplace import ProxyFound
 from badgateway.topology.routes import Route
@@ -31,7 +31,7 @@ class Known:
         return self._here.get(upstream, [])
 
     def is_broken(self, route: Route) -> bool:
-        return ways.destination(route, self._seen).is_broken
+        return destination(route, self._seen).is_broken
 
     def homes(self, proxy: str, site: str) -> frozenset[str]:
         return self._homes.of(proxy, site)

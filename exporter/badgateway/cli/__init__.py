@@ -9,6 +9,7 @@ from badgateway.cli.check import check
 from badgateway.cli.completion import completion
 from badgateway.cli.deploying import deploying
 from badgateway.cli.diagnose import diagnose
+from badgateway.cli.discover import discover
 from badgateway.cli.explain import explain
 from badgateway.cli.reference import reference
 from badgateway.cli.serve import serve
@@ -27,5 +28,6 @@ main.add_command(explain)
 main.add_command(check)
 main.add_command(completion)
 main.add_command(deploying)
+main.add_command(discover)
 main.add_command(verify)
 main.add_command(reference)

@@ -1,50 +1,35 @@
-"""``badgateway check``: the gate before a restart or a deploy."""
+"""``badgateway check``: the gate before a restart, a reload or a deploy."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
-import msgspec
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from badgateway import logs, vocabulary
-from badgateway.cli import common
+from badgateway.cli import common, hostlook, projects, rendering
 from badgateway.cli.help import Command
-from badgateway.collectors.starts import is_judged, target
-from badgateway.exporter import Exporter
-from badgateway.packages.findings import Finding, Report, Target
-from badgateway.packages.scan import scan
+from badgateway.cli.proxyfiles import ProxyFiles, Wanted, asked
+from badgateway.cli.rendering.checked import Checked
+from badgateway.routecheck import kinds
 
-_COLOURS: Final = {"fatal": "bold red", "high": "red", "warn": "yellow", "info": "dim"}
-_VIRTUALENVS: Final = (".venv", "venv", "env")
-_FIND_SECONDS: Final = 10.0
-
-
-class Checked(msgspec.Struct, frozen=True):
-    """What was found for one backend or path."""
-
-    name: str
-    verdict: str
-    problem: str
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    name: str
-    target: Target
+_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
 @click.command(cls=Command)
-@click.argument("subjects", nargs=-1, metavar="[BACKEND | PATH]…")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("subjects", nargs=-1, metavar="[BACKEND | PROXY | PATH]…")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(rendering.FORMATS),
+    default="table",
+    show_default=True,
+    help="What to print: for people, for programs, as JUnit XML, as annotations for GitHub.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(vocabulary.SEVERITIES),
@@ -58,105 +43,130 @@ class _Subject:
     help="Virtualenv of the PATHs.  [default: the one inside]",
 )
 @click.option("--entry", default="", help="Application of the PATHs, as pkg.mod:attr.")
+@click.option(
+    "--expect",
+    type=_FILE,
+    help="Addresses that are expected to listen: one a line, what `discover --yaml` printed, or a "
+    "compose file.",
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, path_type=Path),
+    help="Proxy configuration of another environment to compare with.",
+)
+@click.option(
+    "--map",
+    "renames",
+    multiple=True,
+    metavar="FROM=TO",
+    help="Host name, or domain, and its name in --against.  Repeatable.",
+)
+@click.option(
+    "--here/--elsewhere",
+    "here",
+    default=None,
+    help="Judge proxy configurations against what listens on this host, or without it.  "
+    "[default: here if such a proxy runs here]",
+)
+@click.option("--resolve", is_flag=True, help="Elsewhere, look up names too.")
+@click.option("--caddy", "caddy_binary", type=_FILE, help="The caddy that translates Caddyfiles.")
 @common.config_option
 def check(
     subjects: tuple[str, ...],
     as_json: bool,
+    form: str,
     fail_on: str,
     virtualenv: Path | None,
     entry: str,
+    expect: Path | None,
+    against: Path | None,
+    renames: tuple[str, ...],
+    here: bool | None,
+    resolve: bool,
+    caddy_binary: Path | None,
     config_file: Path | None,
 ) -> None:
-    """Say whether BACKENDs of this host, or the projects at PATHs, would start again.
+    """Say whether BACKENDs of this host, or the projects at PATHs, would start again, and whether
+    proxies' configurations would lead where something answers.
 
-    Nothing of them is run. Without arguments every backend of this host is checked.
+    Nothing of a project is run. A PATH is a project, or a configuration of nginx or Caddy, or its
+    folder. Without arguments every backend and every proxy of this host is checked.
 
     Exit codes: 0 clean, 1 findings at or above --fail-on, 2 could not check.
     """
     logs.set_up("error", "logfmt")
-    paths = [Path(s) for s in subjects if _is_path(s)]
-    names = [s for s in subjects if not _is_path(s)]
-    wanted = [_at(path, virtualenv, entry) for path in paths]
-    if names or not subjects:
-        found = asyncio.run(_backends(config_file))
-        for name in names:
-            if name not in {subject.name for subject in found}:
-                known = ", ".join(subject.name for subject in found) or "none"
-                common.fail(f"no backend `{name}` whose start can be judged; known: {known}")
-        wanted += [s for s in found if not names or s.name in names]
-    if not wanted:
-        common.fail(
-            "no backend whose start can be judged was found on this host; name a PATH to check"
+    paths = [Path(subject) for subject in subjects if _is_path(subject)]
+    names = [subject for subject in subjects if not _is_path(subject)]
+    binary = str(caddy_binary or "")
+    results = asyncio.run(
+        _check(
+            Wanted(
+                [path for path in paths if _configuration(path) is None],
+                [file for path in paths if (file := _configuration(path)) is not None],
+                names, everything=not subjects, here=here,
+                asked=asyncio.run(asked(expect, against, renames, resolve, binary)),
+                caddy_binary=binary,
+            ),
+            virtualenv, entry, config_file,
         )
-    results = [_judge(s, asyncio.run(scan(s.target))) for s in wanted]
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
-    else:
-        _show(results)
-    least = vocabulary.SEVERITIES.index(fail_on)
-    if any(vocabulary.SEVERITIES.index(f.severity) >= least for r in results for f in r.findings):
-        sys.exit(1)
-    if any(result.verdict == "unknown" for result in results):
-        sys.exit(common.CANNOT_TELL)
+    )  # fmt: skip
+    rendering.show(results, "json" if as_json else form, fail_on)
+    sys.exit(rendering.exit_code(results, fail_on))
+
+
+async def _check(
+    wanted: Wanted, virtualenv: Path | None, entry: str, config_file: Path | None
+) -> Sequence[Checked]:
+    chosen = [projects.at(path, virtualenv, entry) for path in wanted.projects]
+    files = ProxyFiles(wanted)
+    host = None
+    if wanted.names or wanted.everything or files.needs_host:
+        try:
+            host = await hostlook.look(common.read_config(config_file))
+        except TimeoutError:
+            common.fail(f"this host did not tell what is on it within {hostlook.SECONDS:.0f} s")
+    places = []
+    if host is not None and (wanted.names or wanted.everything):
+        known = projects.of_host(host.findings.paths.backends)
+        proxies = [place for place in host.findings.places if place.config]
+        every = [*(s.name for s in known), *(place.name for place in proxies)]
+        for name in wanted.names:
+            if name not in every:
+                told = ", ".join(dict.fromkeys(every)) or "none"
+                common.fail(
+                    f"no backend `{name}` whose start can be judged, and no proxy of this name; "
+                    f"known: {told}"
+                )
+        chosen += [s for s in known if wanted.everything or s.name in wanted.names]
+        places = [p for p in proxies if wanted.everything or p.name in wanted.names]
+    if not (chosen or places or wanted.files):
+        common.fail(
+            "no backend whose start can be judged and no proxy was found on this host; name a PATH "
+            "to check"
+        )
+    results = [await projects.judged(subject) for subject in chosen]
+    results += [await files.judged(file, host) for file in wanted.files]
+    if host is not None:
+        results += [await files.found(place, host) for place in places]
+    return results
 
 
 def _is_path(subject: str) -> bool:
     """Whether a path is meant, not a backend: that of a container may be ``project/service``."""
     written = subject.startswith(("/", "./", "../")) or subject in (".", "..")
-    return written or Path(subject).is_dir() or subject.count("/") > 1
+    path = Path(subject)
+    return written or path.is_dir() or subject.count("/") > 1 or _is_configuration(path)
 
 
-def _at(path: Path, virtualenv: Path | None, entry: str) -> _Subject:
-    project = path.resolve()
-    if not project.is_dir():
-        common.fail(f"{path}: no such directory")
-    prefix = virtualenv.resolve() if virtualenv else None
-    if prefix is None:
-        inside = (project / name for name in _VIRTUALENVS)
-        prefix = next((p for p in inside if (p / "pyvenv.cfg").is_file()), None)
-    if prefix is None:
-        common.fail(f"{path}: no virtualenv inside; name it with --virtualenv")
-    search = tuple(str(p) for p in (project, project / "src") if p.is_dir())
-    return _Subject(str(path), Target(str(project), str(prefix), entry, search=search))
-
-
-async def _backends(config_file: Path | None) -> list[_Subject]:
-    """Return what can be checked of this host."""
-    config = common.read_config(config_file)
-    asked = msgspec.structs.replace(config.probes, enabled=False)  # nobody is to be asked for this
-    exporter = Exporter(msgspec.structs.replace(config, probes=asked), None)
-    await exporter.start()
+def _is_configuration(path: Path) -> bool:
     try:
-        async with asyncio.timeout(_FIND_SECONDS):
-            await exporter.ready()
-        return [
-            _Subject(backend.name, target(backend, None))
-            for backend in exporter.paths.backends
-            if is_judged(backend) and (backend.next_launch or backend.launch)
-        ]
-    finally:
-        await exporter.stop()
+        return path.is_file() and (bool(path.suffix) or bool(kinds.kind_of(path)))
+    except OSError:
+        return False
 
 
-def _judge(subject: _Subject, report: Report) -> Checked:
-    return Checked(subject.name, report.verdict, report.problem, report.findings)
-
-
-def _show(results: list[Checked]) -> None:
-    console = Console()
-    for result in results:
-        words = vocabulary.NEXT_START_VERDICTS[result.verdict]
-        colour = {"ok": "green", "will_fail": "bold red"}.get(result.verdict, "yellow")
-        verdict = result.verdict.replace("_", " ")
-        console.print(f"[bold]{escape(result.name)}[/]  next start: [{colour}]{verdict}[/]", end="")
-        console.print(f" ({words})")
-        if result.problem:
-            console.print("  " + escape(result.problem))
-        table = Table(box=None, padding=(0, 2, 0, 2), pad_edge=False, show_header=False)
-        for finding in result.findings:
-            severity = f"[{_COLOURS[finding.severity]}]{finding.severity}[/]"
-            table.add_row("  " + severity, escape(finding.subject), escape(finding.message))
-            if finding.fix:
-                table.add_row("", "", f"[bold]$ {escape(finding.fix)}[/]")
-        if result.findings:
-            console.print(table)
+def _configuration(path: Path) -> Path | None:
+    """The proxy configuration that a path is about; None for a project."""
+    if path.is_dir():
+        return kinds.main_file(path)
+    return path if path.exists() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -81,7 +82,9 @@ async def judge(
 class Watch:
     """Takes the time of a request's phases from httpcore's trace events."""
 
-    def __init__(self) -> None:
+    def __init__(self, connected: Callable[[int], None] = lambda _: None) -> None:
+        """``connected`` is called with the local port of each connection."""
+        self._tell = connected
         self._begun = time.monotonic()
         self._connected: float | None = None
         self._header: float | None = None
@@ -91,6 +94,9 @@ class Watch:
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete",
                            ".start_tls.complete")):  # fmt: skip
             self._connected = time.monotonic()
+            local = info["return_value"].get_extra_info("client_addr")
+            if isinstance(local, tuple):  # a unix socket has no port
+                self._tell(int(local[1]))
         elif event.endswith(".receive_response_headers.complete"):
             self._header = time.monotonic()
 

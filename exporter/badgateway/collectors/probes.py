@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from badgateway import vocabulary
+from badgateway.collectors.ownports import OwnPorts
 from badgateway.collectors.probeoutcome import Watch, certificate_expiry, failure_reason, judge
 from badgateway.collectors.requestheaders import Header, RequestHeaders
 from badgateway.config.secretfiles import SecretError
@@ -120,6 +121,8 @@ class Probes:
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._paused: set[str] = set()
         self.states: dict[Target, State] = {}
+        self.ports = OwnPorts()
+        """Where its connections came from."""
 
     def reconfigure(self, interval: float, timeout: float) -> None:
         """Use another interval and time-out, both in seconds, from each target's next probe on."""
@@ -195,7 +198,7 @@ class Probes:
     async def _ask(
         self, client: httpx.AsyncClient, target: Target, given: RequestHeaders
     ) -> Result:
-        watch = Watch()
+        watch = Watch(self.ports.add)
         status, detail, reason, expiry = 0, "", "", None
         headers = httpx.Headers({**self._identity, "Accept": "*/*", "Connection": "close"})
         extensions: dict[str, Any] = {"trace": watch.trace}

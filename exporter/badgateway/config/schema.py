@@ -246,8 +246,9 @@ class Discovery(Base, frozen=True):
     run_proxy_adapter: Annotated[
         bool,
         Meta(
-            description="Whether the proxy's own adapter (`caddy adapt`) may be run on its "
-            "configuration file.",
+            description="Whether a proxy's own program may be run, held to reading, on its "
+            "configuration: `caddy adapt` to read a Caddyfile, `nginx -t` to tell whether the next "
+            "reload would be refused.",
             examples=[False],
         ),
     ] = True

@@ -15,7 +15,7 @@ from badgateway.events import AnswerOrigin, BootFailure, ServerEnd, UpstreamFail
 from badgateway.packages.findings import Report
 from badgateway.topology.backends import Backend
 from badgateway.topology.proxystate import ProxyState
-from badgateway.topology.ways import NONE, Ways
+from badgateway.topology.ways import NONE, Way, Ways
 from badgateway.vocabulary import PLANNED_WORKER_ENDS
 
 RECENT_SECONDS: Final = 15 * 60.0
@@ -78,6 +78,8 @@ class Evidence:
         proxies_deaf: proxy → addresses at which it should take requests and nobody listens.
         holders: address → the unit or container that listens there in a proxy's place.
         idle: applications that listen and that no proxy leads to, in words.
+        lost: ways of this host's proxies that lead nowhere, and nobody knows whose they are; only
+            of an application that no proxy leads to.
         own_answers: errors that a proxy answered by itself, as its log tells, oldest first.
         last_request: when it last received a request that was no probe of this exporter; 0 for
             none since ``requests_watched_since``.
@@ -118,6 +120,7 @@ class Evidence:
     proxies_deaf: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holders: Mapping[str, str] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
+    lost: tuple[Way, ...] = ()
     own_answers: tuple[AnswerOrigin, ...] = ()
     last_request: float = 0.0
     requests_watched_since: float = 0.0

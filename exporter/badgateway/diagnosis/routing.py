@@ -33,6 +33,11 @@ def wrong_upstream(evidence: Evidence) -> Verdict | None:
         other = way.destination.backend or way.destination.owner
         whom = f", which is {other}" if other and other != way.route.upstream else ""
         return _misled(evidence, way, whom, 0.85)
+    lost = {way.route.upstream: way for way in evidence.lost if way.destination.state in _WRONG}
+    if evidence.answered and len(lost) == 1 and not ways.loaded:
+        # nothing remembers where this site led before: of all that leads nowhere it is the only one
+        (way,) = lost.values()
+        return _misled(evidence, way, _nobody(way), 0.7)
     if len(evidence.idle) == 1 and evidence.service is None and ways.broken:
         way = ways.broken[0]
         if way.destination.state in _WRONG:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from badgateway.dialects.requests import Newest
 from badgateway.events import Event, Line, Tally
 
 
@@ -71,6 +72,13 @@ class Holding(Protocol):
 
     def rest(self) -> tuple[Event, ...]:
         """Return what was held back: nothing more is written, or not for a while."""
+
+
+@runtime_checkable
+class Requested(Protocol):
+    """A dialect of a server that may write a line for each request."""
+
+    requests: Newest
 
 
 def names() -> tuple[str, ...]:

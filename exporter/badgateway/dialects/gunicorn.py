@@ -16,6 +16,7 @@ from badgateway.dialects import gunicorn_words as words
 from badgateway.dialects.gunicorn_masters import Master, Masters
 from badgateway.dialects.gunicorn_workers import Process, Workers
 from badgateway.dialects.lastwords import LastWords
+from badgateway.dialects.requests import Newest
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Traceback
 from badgateway.events import BootFailure, Event, Line, ServerReady
 from badgateway.redaction import redacted
@@ -32,6 +33,7 @@ class Reader:
     )
 
     def __init__(self) -> None:
+        self.requests = Newest()
         self._masters = Masters()
         self._words = LastWords(self.NAME)
         self._workers = Workers(self._masters, self._words)
@@ -53,6 +55,7 @@ class Reader:
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of gunicorn, of its application or of systemd tells."""
+        self.requests.note(line)
         if line.manager is not None:
             return (*self._workers.rest(), *self._words.managed(line))
         prefix = words.PREFIX.match(line.text)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from badgateway.dialects.lastwords import LastWords
+from badgateway.dialects.requests import Newest
 from badgateway.dialects.roster import Roster
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Collector, Traceback
 from badgateway.events import BootFailure, Event, Line, ServerReady, WorkerEnd
@@ -38,6 +39,7 @@ class Reader:
     )
 
     def __init__(self) -> None:
+        self.requests = Newest()
         self._words = LastWords(self.NAME)
         self._roster = Roster()
         self._tracebacks: dict[tuple[str | None, int | None], Collector] = {}
@@ -55,6 +57,7 @@ class Reader:
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of hypercorn, of its application or of systemd tells."""
+        self.requests.note(line)
         if line.manager is not None:
             return self._words.managed(line)
         if said := _SAID.match(line.text):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 
 from badgateway.dialects import systemd
 from badgateway.dialects import uvicorn_words as patterns
+from badgateway.dialects.requests import Newest
 from badgateway.dialects.tracebacks import MESSAGE_KEPT, Traceback
 from badgateway.dialects.uvicorn_writers import Departures, Unnamed, Writer, Writers
 from badgateway.events import BootFailure, Event, Line, ServerEnd, ServerReady, WorkerEnd
@@ -35,6 +36,7 @@ class Reader:
     )
 
     def __init__(self) -> None:
+        self.requests = Newest()
         self._writers = Writers()
         self._supervision = systemd.Supervision()
         self._phase: str | None = None
@@ -55,6 +57,7 @@ class Reader:
 
     def read(self, line: Line) -> tuple[Event, ...] | None:
         """Return what a line of uvicorn, of its application or of systemd tells."""
+        self.requests.note(line)
         if line.manager is not None:
             end = self._supervision.read(line)
             return self._ended(line, end) if end else ()

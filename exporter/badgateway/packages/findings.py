@@ -70,9 +70,11 @@ class Finding(msgspec.Struct, frozen=True):
     """One thing that is not as it should be.
 
     Attributes:
-        kind: a key of ``vocabulary.DRIFT_KINDS`` or ``vocabulary.LAUNCH_KINDS``.
+        kind: a key of ``vocabulary.DRIFT_KINDS``, ``vocabulary.LAUNCH_KINDS`` or
+            ``vocabulary.ROUTE_KINDS``.
         severity: one of ``vocabulary.SEVERITIES``.
-        subject: the distribution's canonical name where one is known, else a module or file.
+        subject: the distribution's canonical name where one is known, else a module or file; of a
+            proxy's configuration an upstream's address or a site.
         message: one sentence: what, where declared, who needs it.
         fix: a command, or what to do.
         module: import name, empty when it is not about an import.
@@ -80,6 +82,7 @@ class Finding(msgspec.Struct, frozen=True):
         declared_in: name of the declaring file.
         installed: version, empty when not installed.
         importer: ``pkg.mod:24``, the module and line that import it.
+        where: file and line of a proxy's configuration; empty where nothing tells.
     """
 
     kind: str
@@ -92,6 +95,7 @@ class Finding(msgspec.Struct, frozen=True):
     declared_in: str = ""
     installed: str = ""
     importer: str = ""
+    where: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):

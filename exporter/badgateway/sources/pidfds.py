@@ -44,6 +44,10 @@ class Pidfds:
         self._watched[identity] = descriptor
         asyncio.get_running_loop().add_reader(descriptor, self._readable, identity)
 
+    def watches(self, identity: tuple[int, int]) -> bool:
+        """Whether the end of a process will still be told."""
+        return identity in self._watched
+
     def awaits(self, identity: tuple[int, int]) -> bool:
         """Whether a process has ended and its status will still be told."""
         return identity in self._since

@@ -6,6 +6,7 @@ Everything here may block, as ``/proc`` of a stuck process does.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,14 +59,14 @@ def family(main_pid: int, server: str, asked_for: int) -> Family | None:
         server: a key of ``vocabulary.SERVERS``.
         asked_for: how many workers it was asked to run.
     """
-    children = _children(main_pid)
+    born = children(main_pid)
     for _ in range(_WRAPPERS):
-        if children is None or len(children) != 1 or not _is_wrapper(main_pid, server):
+        if born is None or len(born) != 1 or not _is_wrapper(main_pid, server):
             break
-        (main_pid,) = children
-        children = _children(main_pid)
+        (main_pid,) = born
+        born = children(main_pid)
     master = process(main_pid)
-    if children is None or master is None or server == "unknown":
+    if born is None or master is None or server == "unknown":
         return None
     if _is_wrapper(main_pid, server):
         return None  # it sleeps, or does something else, before it starts the server
@@ -73,11 +74,11 @@ def family(main_pid: int, server: str, asked_for: int) -> Family | None:
         return Family(master, (master,))
     if server == "gunicorn":
         # its workers are forks; a successor on trial (USR2) and what a hook runs are programs
-        children = [pid for pid in children if _is_fork(pid)]
+        born = [pid for pid in born if _is_fork(pid)]
     elif server in _MULTIPROCESSING:
         # multiprocessing's resource tracker is a child too, but no worker
-        children = [pid for pid in children if b"spawn_main" in command(pid)]
-    found = (process(pid) for pid in children)
+        born = [pid for pid in born if b"spawn_main" in command(pid)]
+    found = (process(pid) for pid in born)
     return Family(master, tuple(worker for worker in found if worker is not None))
 
 
@@ -104,6 +105,26 @@ def command(pid: int) -> bytes:
         return b""
 
 
+def children(pid: int) -> list[int] | None:
+    """Return a process' children; None when they cannot be seen."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in text.split()]
+    except (OSError, ValueError):
+        return None
+
+
+def owner(pid: int) -> int | None:
+    """Return the user whose rights a process has; None when it is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("Uid:"):
+                return int(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
 def boot_id() -> str:
     """Return this boot's identity (proc(5), ``/proc/sys/kernel/random/boot_id``)."""
     try:
@@ -113,16 +134,13 @@ def boot_id() -> str:
 
 
 def clock(start: int) -> float:
-    """Return when a process was started, in seconds since the epoch, from its ``start``."""
-    return _boot_time() + start / os.sysconf("SC_CLK_TCK")
+    """Return when a process was started, in seconds since the epoch, from its ``start``.
 
-
-def _boot_time() -> float:
-    try:
-        text = Path("/proc/stat").read_text()
-        return float(next(line.split()[1] for line in text.splitlines() if line[:6] == "btime "))
-    except (OSError, StopIteration, ValueError):
-        return 0.0
+    By the clock that ``start`` counts on: ``btime`` of ``/proc/stat`` is a whole second, and is
+    rounded anew with every step of the clock.
+    """
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return booted + start / os.sysconf("SC_CLK_TCK")
 
 
 def _is_wrapper(pid: int, server: str) -> bool:
@@ -143,14 +161,6 @@ def _stat(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
     except OSError:
         return []
-
-
-def _children(pid: int) -> list[int] | None:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(child) for child in text.split()]
-    except (OSError, ValueError):
-        return None
 
 
 def _inside(pid: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,14 @@ _ATTRIBUTE: Final = struct.Struct("=HH")
 _INET: Final = struct.Struct("=4s2s2s16s16sI8s5I")  # struct inet_diag_msg
 _UNIX: Final = struct.Struct("=4s3I")  # struct unix_diag_msg
 _SECONDS: Final = 2.0
+_INFO: Final = 2  # INET_DIAG_INFO: struct tcp_info of linux/tcp.h
+_WITH_INFO: Final = 1 << (_INFO - 1)
+_LAST, _RECEIVED = 52, 128  # tcpi_last_data_recv (ms), tcpi_bytes_received
+_TIME_WAIT: Final = 6
+_CLOSED: Final = 1 << _TIME_WAIT
+_ALIVE: Final = sum(1 << state for state in (1, 4, 5, 8, 9, 11))  # all but those that only begin
+_TIME_WAIT_SECONDS: Final = 60.0
+"""How long the kernel remembers (TCP_TIMEWAIT_LEN)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,59 @@ def _inet(family: int) -> Iterator[Listening]:
         yield Listening(
             _plain(raw), int.from_bytes(port, "big"), queue, limit, inode, cgroup
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection to a port, alive or closed within the last minute.
+
+    Attributes:
+        client: the port at its other end.
+        at: when its server last received data, or when it was closed; seconds since the epoch.
+    """
+
+    client: int
+    at: float
+
+
+def connections(port: int) -> Iterator[Connection]:
+    """Yield the connections of this network namespace to a port of this host.
+
+    The side that closes first remembers it for a minute (``TIME_WAIT``); both are looked at.
+
+    Raises:
+        OSError: the kernel does not answer, or has no such interface.
+    """
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            yield from _to(family, port, _ALIVE | _CLOSED, 0)
+            yield from _to(family, 0, _CLOSED, port)
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+
+
+def _to(family: int, source: int, states: int, destination: int) -> Iterator[Connection]:
+    ports = struct.pack(">HH44x", source, destination)
+    request = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, _WITH_INFO, 0, states) + ports
+    now = time.time()
+    for message in _ask(request):
+        head, local, remote, here, there, _, _, expires, *_ = _INET.unpack_from(message)
+        size = 16 if head[0] == socket.AF_INET6 else 4
+        if destination and there[:size] != here[:size] and not _is_loopback(there[:size]):
+            continue  # to the same port of another host
+        client = int.from_bytes(local if destination else remote, "big")
+        if head[1] == _TIME_WAIT:
+            yield Connection(client, now - max(0.0, _TIME_WAIT_SECONDS - expires / 1000))
+            continue
+        info = dict(_attributes(message, _INET.size)).get(_INFO, b"")
+        if len(info) < _RECEIVED + 8 or struct.unpack_from("=Q", info, _RECEIVED)[0]:
+            idle = struct.unpack_from("=I", info, _LAST)[0] / 1000 if len(info) >= _LAST + 4 else 0
+            yield Connection(client, now - idle)
+
+
+def _is_loopback(raw: bytes) -> bool:
+    address = ipaddress.ip_address(_plain(raw))
+    return address.is_loopback
 
 
 def _unix() -> Iterator[Listening]:

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any, Final
 
-from badgateway.topology.routes import Route, WrittenLog
+from badgateway.topology.caddy_json import as_list, mapping
+from badgateway.topology.routes import Route, is_name
 
 _DEPTH_LIMIT: Final = 40
+_HIGHEST_PORT: Final = 65535
+_DIRECTIVES: Final = frozenset(
+    (
+        "basicauth", "encode", "file_server", "handle", "handle_path", "header", "php_fastcgi",
+        "redir", "respond", "reverse_proxy", "rewrite", "root", "route", "templates", "tls",
+        "try_files", "uri",
+    )
+)  # fmt: skip
 _PART: Final = re.compile(r"(\d{1,12}(?:\.\d{0,9})?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _DURATION: Final = re.compile(f"(?:{_PART.pattern})+", re.ASCII)
 _UNITS: Final = {
@@ -21,46 +30,77 @@ _UNITS: Final = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Led:
+    """One upstream of a handler, for the hosts that come to it."""
+
+    hosts: tuple[str, ...]
+    upstream: str
+    tls: bool
+    protocol: str
+    timeouts: tuple[tuple[str, float], ...]
+    dynamic: bool
+
+
 def routes(document: Mapping[str, Any]) -> tuple[Route, ...]:
     """Return every route to an upstream, in the order of the document, without repetition.
 
-    Anything that is not shaped like Caddy's configuration is passed over.
+    Routes for errors (``handle_errors``) and those that others invoke are among them. Anything
+    that is not shaped like Caddy's configuration is passed over.
     """
     found: dict[Route, None] = {}
-    http = _mapping(_mapping(document.get("apps")).get("http"))
-    for server in _mapping(http.get("servers")).values():
-        server = _mapping(server)
-        listen = next((str(address) for address in _list(server.get("listen"))), ":443")
-        listen = listen.removeprefix("tcp/")
-        handled = list(_handlers(server.get("routes"), ("*",), 0))
-        hosts = any(site != "*" for site, *_ in handled)
-        tls = _speaks_tls(server, listen, hosts, str(http.get("http_port", 80)))
-        for site, upstream, upstream_tls, waits in handled:
-            found[
-                Route(site, listen, upstream, tls, upstream_tls, timeouts=waits)
-            ] = None  # fmt: skip
+    http = mapping(mapping(document.get("apps")).get("http"))
+    for server in mapping(http.get("servers")).values():
+        server = mapping(server)
+        listen = first_listen(server)
+        named = mapping(server.get("named_routes"))
+        handled = list(_handlers(server.get("routes"), ("*",), named, 0))
+        handled += _handlers(mapping(server.get("errors")).get("routes"), ("*",), named, 0)
+        hosts = frozenset(host for led in handled for host in led.hosts if host != "*")
+        tls = speaks_tls(server, listen, hosts, str(http.get("http_port", 80)))
+        for led in handled:
+            for site in led.hosts:
+                route = Route(
+                    site.lower(), listen, led.upstream, tls, led.tls, "", led.protocol,
+                    led.timeouts, False, led.dynamic,
+                )  # fmt: skip
+                found.setdefault(route)
     return tuple(found)
 
 
-def logs(document: Mapping[str, Any]) -> tuple[WrittenLog, ...]:
-    """Return where Caddy writes what, in JSON (caddyserver.com/docs/json/logging)."""
-    loggers = dict(_mapping(_mapping(document.get("logging")).get("logs")))
-    loggers.setdefault("default", {})
-    names = _access_loggers(document)
-    found: dict[str, WrittenLog] = {}
-    for logger in map(_mapping, loggers.values()):
-        writer = _mapping(logger.get("writer"))
-        output = writer.get("output", "stderr")
-        if not _is_json(logger) or output not in ("stderr", "stdout", "file"):
-            continue
-        path = str(writer.get("filename", "")) if output == "file" else ""
-        known = found.get(path, WrittenLog(path, "caddy", errors=False, access=False))
-        found[path] = replace(
-            known,
-            errors=known.errors or _takes(logger, "http.log.error"),
-            access=known.access or any(_takes(logger, name) for name in names),
-        )
-    return tuple(found.values())
+def listens(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return every address at which connections are taken, ``host:port`` or ``unix:/path``.
+
+    Those with placeholders, which are known to Caddy alone, are left out.
+    """
+    found: dict[str, None] = {}
+    http = mapping(mapping(document.get("apps")).get("http"))
+    for server in map(mapping, mapping(http.get("servers")).values()):
+        for given in as_list(server.get("listen")) or [":443"]:
+            text = str(given).partition("|")[0]
+            if text.startswith(("udp", "fd", "unixgram", "ip")) or "{" in text:
+                continue
+            found.update(dict.fromkeys(_listened(text)))
+    return tuple(found)
+
+
+def faults(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what was surely meant otherwise: directives that stand outside of every site.
+
+    Until Caddy 2.7 each of their words is taken for the name of a site.
+    """
+    http = mapping(mapping(document.get("apps")).get("http"))
+    names = {
+        str(host)
+        for server in map(mapping, mapping(http.get("servers")).values())
+        for route in map(mapping, as_list(server.get("routes")))
+        for matcher in as_list(route.get("match"))
+        for host in as_list(mapping(matcher).get("host"))
+    }
+    return tuple(
+        f"`{name}` is taken for a host name: a directive outside of every site"
+        for name in sorted(names & _DIRECTIVES)
+    )
 
 
 def admin_address(document: Mapping[str, Any]) -> str | None:
@@ -70,7 +110,7 @@ def admin_address(document: Mapping[str, Any]) -> str | None:
         ``http://host:port`` or ``unix:/path``; empty when it is switched off, None when the
         default holds.
     """
-    admin = _mapping(document.get("admin"))
+    admin = mapping(document.get("admin"))
     if admin.get("disabled"):
         return ""
     listen = admin.get("listen")
@@ -83,82 +123,98 @@ def admin_address(document: Mapping[str, Any]) -> str | None:
     return f"http://{'localhost' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
 
 
-def _access_loggers(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the loggers that take answered requests."""
-    names: dict[str, None] = {}
-    http = _mapping(_mapping(document.get("apps")).get("http"))
-    for server in _mapping(http.get("servers")).values():
-        logs = _mapping(server).get("logs")
-        if not isinstance(logs, Mapping):
-            continue
-        given: list[Any] = [logs.get("default_logger_name")]
-        for value in _mapping(logs.get("logger_names")).values():
-            given += value if isinstance(value, list) else [value]  # several since 2.8
-        for name in given:
-            if isinstance(name, str) and name:
-                names[f"http.log.access.{name}"] = None
-        if not logs.get("default_logger_name") and not logs.get("skip_unmapped_hosts"):
-            names["http.log.access"] = None
-    return tuple(names)
+def first_listen(server: Mapping[str, Any]) -> str:
+    """Return the first address at which a server takes requests, as ``Route.listen``."""
+    listen = next((str(address) for address in as_list(server.get("listen"))), ":443")
+    return listen.removeprefix("tcp/")
 
 
-def _takes(logger: Mapping[str, Any], name: str) -> bool:
-    """Whether a log takes what a logger writes: the longer of its rules that fit decides."""
-    included, excluded = _list(logger.get("include")), _list(logger.get("exclude"))
-    inside = max((len(str(rule)) for rule in included if _below(name, rule)), default=-1)
-    outside = max((len(str(rule)) for rule in excluded if _below(name, rule)), default=-1)
-    return (inside >= 0 or not included) and inside >= outside
-
-
-def _below(name: str, rule: object) -> bool:
-    return isinstance(rule, str) and (name == rule or name.startswith(f"{rule}."))
-
-
-def _is_json(logger: object) -> bool:
-    encoder = _mapping(_mapping(logger).get("encoder"))
-    while encoder.get("format") in ("filter", "append"):
-        encoder = _mapping(encoder.get("wrap"))
-    return bool(encoder.get("format", "json") == "json")
-
-
-def _speaks_tls(server: Mapping[str, Any], listen: str, hosts: bool, http_port: str) -> bool:
-    """Whether clients speak TLS to a server: told so, or by automatic HTTPS.
+def speaks_tls(
+    server: Mapping[str, Any], listen: str, hosts: frozenset[str], http_port: str
+) -> bool:
+    """Tell whether clients speak TLS to a server: told so, or by automatic HTTPS.
 
     Automatic HTTPS takes every server that has a host name to get a certificate for and does not
-    listen at the HTTP port alone (caddyserver.com/docs/automatic-https).
+    listen at the HTTP port alone (caddyserver.com/docs/automatic-https). A Caddyfile's
+    ``http://name:8080`` is a name that it is told to skip.
     """
     if server.get("tls_connection_policies"):
         return True
     if listen.rpartition(":")[2] == http_port:
         return False
-    automatic = _mapping(server.get("automatic_https"))
-    return hosts and not automatic.get("disable")
+    automatic = mapping(server.get("automatic_https"))
+    skipped = map(str, as_list(automatic.get("skip")))
+    return bool(hosts.difference(skipped)) and not automatic.get("disable")
+
+
+def matched_hosts(route: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the hosts a route is for; none where it is for each that comes to it."""
+    found: list[str] = []
+    for matcher in as_list(route.get("match")):
+        hosts = [str(host) for host in as_list(mapping(matcher).get("host"))]
+        if not hosts:
+            return ()  # one of several conditions, and this one asks for no host
+        found += hosts
+    return tuple(dict.fromkeys(found))
 
 
 def _handlers(
-    routes: object, hosts: tuple[str, ...], depth: int
-) -> Iterator[tuple[str, str, bool, tuple[tuple[str, float], ...]]]:
+    routes: object, hosts: tuple[str, ...], named: Mapping[str, Any], depth: int
+) -> Iterator[_Led]:
     if depth > _DEPTH_LIMIT:
         return
-    for route in _list(routes):
-        route = _mapping(route)
-        matched = tuple(
-            str(host)
-            for matcher in _list(route.get("match"))
-            for host in _list(_mapping(matcher).get("host"))
-        )
-        for handler in _list(route.get("handle")):
-            handler = _mapping(handler)
+    for route in map(mapping, as_list(routes)):
+        here = matched_hosts(route) or hosts
+        for handler in map(mapping, as_list(route.get("handle"))):
             if handler.get("handler") == "reverse_proxy":
-                transport = _mapping(handler.get("transport"))
-                tls = transport.get("tls") is not None
-                for upstream in _list(handler.get("upstreams")):
-                    dial = _mapping(upstream).get("dial")
-                    if isinstance(dial, str) and dial:
-                        for host in matched or hosts:
-                            yield host.lower(), address(dial), tls, _timeouts(transport)
-            elif handler.get("handler") == "subroute":
-                yield from _handlers(handler.get("routes"), matched or hosts, depth + 1)
+                yield from _proxied(handler, here)
+            if handler.get("handler") == "invoke":
+                invoked = named.get(str(handler.get("name")))
+                yield from _handlers([invoked], here, named, depth + 1)
+            inner = [handler.get("routes"), mapping(handler.get("errors")).get("routes")]
+            inner += [mapping(r).get("routes") for r in as_list(handler.get("handle_response"))]
+            for below in inner:
+                yield from _handlers(below, here, named, depth + 1)
+
+
+def _proxied(handler: Mapping[str, Any], hosts: tuple[str, ...]) -> Iterator[_Led]:
+    transport = mapping(handler.get("transport"))
+    tls = transport.get("tls") is not None
+    protocol = "fastcgi" if transport.get("protocol") == "fastcgi" else "http"
+    upstreams = [str(mapping(u).get("dial") or "") for u in as_list(handler.get("upstreams"))]
+    found = [address(dial) for dial in upstreams if dial]
+    found += _looked_up(handler.get("dynamic_upstreams"), 0)
+    for upstream in found:
+        dynamic = not upstream.startswith("unix:") and is_name(upstream.rpartition(":")[0])
+        yield _Led(hosts, upstream, tls, protocol, _timeouts(transport), dynamic)
+
+
+def _looked_up(source: object, depth: int) -> Iterator[str]:
+    """The names whose records are upstreams (caddyserver.com/docs/json, ``dynamic_upstreams``)."""
+    source = mapping(source)
+    kind, name = source.get("source"), str(source.get("name") or "")
+    if kind == "a" and name:
+        yield f"{name}:{source.get('port') or 80}"
+    elif kind == "multi" and depth < _DEPTH_LIMIT:
+        for each in as_list(source.get("sources")):
+            yield from _looked_up(each, depth + 1)
+    elif kind:
+        # the records name the ports: known only to the proxy
+        yield "{" + (name or str(kind)) + "}"
+
+
+def _listened(text: str) -> Iterator[str]:
+    if text.startswith("unix"):
+        yield address(text)
+        return
+    host, colon, port = text.rpartition("/")[2].rpartition(":")
+    if not colon:
+        host, port = port, "443"
+    lowest, _, highest = port.partition("-")
+    if lowest.isdigit() and (highest or lowest).isdigit():
+        last = min(int(highest or lowest), _HIGHEST_PORT)
+        for number in range(int(lowest), last + 1):
+            yield f"{host or '0.0.0.0'}:{number}"  # noqa: S104  compared with, never bound
 
 
 def _timeouts(transport: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
@@ -185,15 +241,9 @@ def _seconds(duration: object) -> float | None:
 
 def address(dial: str) -> str:
     """Return a Caddy network address in this project's form: ``host:port`` or ``unix:/path``."""
-    if dial.startswith("unix/"):
-        return "unix:/" + dial.removeprefix("unix/").lstrip("/")
-    dial = dial.removeprefix("tcp/")
+    network, slash, rest = dial.partition("/")
+    if slash and network.partition("+")[0] == "unix":  # `unix+h2c` too
+        return "unix:/" + rest.lstrip("/").partition("|")[0]
+    if slash and network in ("tcp", "tcp4", "tcp6"):
+        dial = rest
     return f"127.0.0.1{dial}" if dial.startswith(":") else dial
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

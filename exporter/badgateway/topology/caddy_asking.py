@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,12 @@ import msgspec
 from badgateway import __version__
 from badgateway.blocking import Blocking
 from badgateway.httperrors import alone
-from badgateway.topology import caddy
+from badgateway.packages import files
+from badgateway.packages.roots import Root
+from badgateway.topology import caddy, caddy_answers, caddy_digest, caddy_files, caddy_logs
 from badgateway.topology.adapter import AdapterError, adapt_caddyfile
+from badgateway.topology.caddy_files import CaddyFiles
+from badgateway.topology.containment import seen_from_here
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 
 DEFAULT_ADMIN: Final = "http://localhost:2019"
@@ -26,6 +31,11 @@ _UNANSWERED: Final = (
     httpx.InvalidURL, OverflowError, ExceptionGroup,
 )  # fmt: skip
 _ANSWER_LIMIT: Final = 32 * 1024 * 1024
+_SAVED: Final = (
+    # of the official image, and of a distribution's user
+    "/config/caddy/autosave.json",
+    "/var/lib/caddy/.config/caddy/autosave.json",
+)
 
 
 async def look(
@@ -41,10 +51,13 @@ async def look(
     """
     problems: dict[str, str] = {}
     file: dict[str, Any] | None = None
+    changed = 0.0
     if place.config:
         try:
-            file = await _read(place, disk, run_adapter)
-            problems["caddy-config"] = ""
+            written = await disk.call(_files, place)
+            changed = written.changed
+            file = await _read(place, disk, run_adapter, written)
+            problems["caddy-config"] = "; ".join(caddy.faults(file))[:300]
         except (OSError, ValueError, AdapterError) as error:
             problems["caddy-config"] = str(error)[:300]
     memory, told_by = None, ""
@@ -60,14 +73,25 @@ async def look(
             reason = f"{candidate}: {said or type(error).__name__}"[:300]
             if not optional:
                 problems.setdefault("caddy-admin", reason)
+    if memory is None and place.container:
+        with contextlib.suppress(OSError, ValueError):
+            memory = await disk.call(_saved, place)
+            if file is None:  # its own adapter is out of reach, and not needed
+                problems["caddy-config"] = ""
     document = memory if memory is not None else file
-    return ProxyFound(
+    found = ProxyFound(
         None if memory is None else caddy.routes(memory),
         None if file is None else caddy.routes(file),
         told_by,
-        None if document is None else caddy.logs(document),
+        None if document is None else caddy_logs.logs(document),
         problems,
+        local=() if document is None else caddy_answers.answers(document),
+        listens=() if document is None else caddy.listens(document),
+        digest="" if file is None else caddy_digest.digest(file),
+        changed=changed,
+        loaded_digest="" if memory is None else caddy_digest.digest(memory),
     )
+    return seen_from_here(found, place)
 
 
 def _admins(place: ProxyPlace, file: dict[str, Any] | None, last: str) -> tuple[list[str], bool]:
@@ -105,30 +129,50 @@ async def _ask(admin: str) -> dict[str, Any]:
     return _object(body)
 
 
-async def _read(place: ProxyPlace, disk: Blocking, run_adapter: bool) -> dict[str, Any]:
+async def _read(
+    place: ProxyPlace, disk: Blocking, run_adapter: bool, written: CaddyFiles
+) -> dict[str, Any]:
     assert place.config is not None
     path = Path(place.config)
-    body = await disk.call(_configuration, path)
+    body = await disk.call(_configuration, place, path)
     if body is not None:
         return _object(body)
     if not run_adapter:
         raise AdapterError(f"{path} is a Caddyfile and running the adapter is switched off")
     if not place.binary:
         raise AdapterError(f"{path} is a Caddyfile and no caddy program is known")
+    for name, where in written.unset:
+        # the adapter would take it for nothing, and a site's block for the global options
+        raise AdapterError(f"{where}: {{${name}}} has no default, and its value is Caddy's own")
     return await adapt_caddyfile(place.binary, place.config, disk)
 
 
-def _configuration(path: Path) -> bytes | None:
+def _files(place: ProxyPlace) -> CaddyFiles:
+    """The files of a configuration; may block."""
+    return CaddyFiles() if place.container else caddy_files.look(place.config or "")
+
+
+def _saved(place: ProxyPlace) -> dict[str, Any]:
+    """Return what a Caddy in a container has loaded, as it keeps it on disk; may block.
+
+    Caddy writes every configuration that it takes up to ``caddy/autosave.json`` of the folder for
+    configurations (caddyserver.com/docs/conventions).
+
+    Raises:
+        OSError: there is none, or it cannot be seen.
+        ValueError: it is something else.
+    """
+    with files.seen_in(Root.of(place.root)):
+        path = next((each for each in _SAVED if files.is_file(each)), _SAVED[0])
+        return _object(files.read_bytes(path, _ANSWER_LIMIT))
+
+
+def _configuration(place: ProxyPlace, path: Path) -> bytes | None:
     """Return a JSON configuration's bytes, None for one in another language; may block."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    if path.suffix != ".json":
-        return None
-    with path.open("rb") as file:
-        body = file.read(_ANSWER_LIMIT + 1)
-    if len(body) > _ANSWER_LIMIT:
-        raise ValueError(f"{path}: larger than 32 MiB")
-    return body
+    with files.seen_in(Root.of(place.root) if place.container else None):
+        if not files.is_file(str(path)):
+            raise ValueError(f"{path}: no such file")
+        return files.read_bytes(str(path), _ANSWER_LIMIT) if path.suffix == ".json" else None
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from badgateway import config as settings
 from badgateway.topology import units
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import parse_command
+from badgateway.topology.nginx_reading import DEFAULT_CONFIG
 from badgateway.topology.proxyplace import ProxyPlace
 
 
@@ -66,6 +67,7 @@ def places(
     for proxy in wanted:
         unit = proxy.unit or ""
         known = next((p for p in found.values() if p.unit == unit and unit), None)
+        known = known or next((p for p in found.values() if _is_meant(p, proxy)), None)
         base = known or laid.get(proxy.name) or ProxyPlace(proxy.name, proxy.kind, unit)
         laid.pop(base.name, None)
         laid[proxy.name] = replace(
@@ -76,3 +78,10 @@ def places(
             config=proxy.config or base.config,
         )
     return tuple(laid[name] for name in sorted(laid))
+
+
+def _is_meant(found: ProxyPlace, wanted: settings.Proxy) -> bool:
+    """Whether a proxy of this host has the very configuration that is meant."""
+    if wanted.unit or found.container or found.kind != wanted.kind:
+        return False
+    return found.config == (wanted.config or (DEFAULT_CONFIG if wanted.kind == "nginx" else None))

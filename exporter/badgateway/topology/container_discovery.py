@@ -11,12 +11,16 @@ import psutil
 from badgateway.blocking import Blocking
 from badgateway.sources.docker import Docker
 from badgateway.sources.docker_client import is_remote
-from badgateway.topology import containers, memory
+from badgateway.topology import compose, containers, memory
 from badgateway.topology.backends import Backend
 
 
 class ContainerBackends:
-    """Keeps what the containers are, also while their daemon is away."""
+    """Keeps what the containers are, also while their daemon is away.
+
+    Attributes:
+        here: the descriptions of this host's containers; none while they are another host's.
+    """
 
     def __init__(self, docker: Docker, learnt: Iterable[Mapping[str, Any]]) -> None:
         """Begin.
@@ -26,9 +30,12 @@ class ContainerBackends:
             learnt: what ``memory`` returned in an earlier life.
         """
         self._docker = docker
+        self.here: tuple[containers.Document, ...] = ()
         self._found: dict[str, Backend] = {}
         self._remembered = {backend.unit: backend for backend in memory.backends(learnt)}
         self._names: dict[str, str] = {}
+        self.unread = ""
+        """What is wrong with a compose file of theirs; empty for nothing."""
 
     def memory(self) -> list[dict[str, Any]]:
         """What is worth remembering over a restart of the exporter."""
@@ -43,7 +50,12 @@ class ContainerBackends:
         if not self._docker.documents and not self._docker.status.up:
             return
         documents = tuple(self._docker.documents.values())
-        found = await disk.call(_backends, documents, is_remote(self._docker.host or ""))
+        remote = is_remote(self._docker.host or "")
+        found = await disk.call(_backends, documents, remote)
+        self.here = () if remote else documents
+        self.unread = (
+            "" if is_remote(self._docker.host or "") else await disk.call(compose.unread, documents)
+        )
         self._found = {backend.unit: backend for backend in found}
         self._names = {containers.name_of(d): containers.unit(d) for d in documents}
         for unit, backend in self._found.items():

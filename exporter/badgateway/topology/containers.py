@@ -17,6 +17,7 @@ from badgateway.packages import files
 from badgateway.packages.roots import Root
 from badgateway.topology import compose
 from badgateway.topology.backends import WILDCARDS, Backend
+from badgateway.topology.compose_files import pairs
 from badgateway.topology.container import Container
 from badgateway.topology.container_labels import number_of, unit_of
 from badgateway.topology.container_shell import is_shell, shell_first, without_init
@@ -108,7 +109,7 @@ def _backend(
     here = replace(container(document, is_remote), replicas=tuple(sorted(numbers)))
     config = _config(document)
     directory = str(config.get("WorkingDir") or "/")
-    environment = compose.pairs(config.get("Env"))
+    environment = pairs(config.get("Env"))
     following = None
     with files.seen_in(Root.of(here.root)):
         launch = launch_of(command(document), directory, environment)

@@ -26,6 +26,7 @@ from badgateway.topology import configured, memory, processes, units
 from badgateway.topology.backends import Backend, Bearings, PathMap, join
 from badgateway.topology.container_discovery import ContainerBackends
 from badgateway.topology.proxies import Proxies
+from badgateway.topology.proxy_finding import ProxyFinder
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
 
@@ -91,6 +92,8 @@ class Discovery:
         self._bus = bus
         self._disk = Blocking("reading what units and proxies are configured with", 5.0)
         self._asking = Proxies()
+        self._finder = ProxyFinder()
+        self._places: Mapping[str, ProxyPlace] = {}
         self._expanded: dict[str, tuple[Path, ...]] = {}
         self._seen_logs: set[str] = set()
         self._hung = ""
@@ -174,11 +177,12 @@ class Discovery:
         if self._config.discovery.enabled and not self._bus.status.up:
             applications = applications | await self._look_at_processes(applications)
         places = configured.places(
-            self._config.proxies, self._proxies, self._config.discovery.enabled
+            self._config.proxies, await self._find_proxies(), self._config.discovery.enabled
         )
         answers = {place.name: await self._ask(place) for place in places}
         await self._expand(answers.values())
-        problems: dict[str, str] = {FILES: self._hung or self._left_out()}
+        wrong = self._containers.unread or self._left_out()
+        problems: dict[str, str] = {FILES: self._hung or wrong}
         for found in answers.values():
             for source, problem in found.problems.items():
                 problems[source] = problems.get(source) or problem
@@ -259,10 +263,11 @@ class Discovery:
             place, self._disk, self._config.discovery.run_proxy_adapter,
             self._admins.get(place.name, ""),
         )  # fmt: skip
+        is_silent = found.loaded is None and found.on_disk is None
         if self._loaded is not None:
             found = await self._loaded(place, found, at)
         last = self._told.get(place.name)
-        if last is not None and found.loaded is None and found.on_disk is None:
+        if last is not None and is_silent:
             return replace(found, logs=last.logs, together=last.together)
         self._told[place.name] = found
         return found
@@ -357,6 +362,18 @@ class Discovery:
         if proxy is not None:
             self._proxies[proxy.name] = proxy
 
+    async def _find_proxies(self) -> Mapping[str, ProxyPlace]:
+        """Return the proxies of this host, by name: units, other processes, and containers."""
+        try:
+            self._places = await self._disk.call(
+                self._finder.look, dict(self._proxies), self._containers.here
+            )
+        except HungError as error:
+            self._unread(error)
+        except OSError as error:
+            log.debug("processes: %s", error)
+        return {**self._proxies, **self._places}
+
     async def _look_at_processes(self, known: Mapping[str, Backend]) -> dict[str, Backend]:
         """Find servers that are none of the known applications."""
         found: dict[str, Backend] = {}
@@ -371,7 +388,10 @@ class Discovery:
             address = server.launch.listen[0] if server.launch.listen else ""
             name = address or f"{server.launch.server}"
             is_known = any(processes.runs(server.launch, launch) for launch in launches)
-            if address not in taken and not is_known:
+            named = known.get(name)
+            if named is not None and named.launch is None and not named.manager:
+                found[name] = units.completed(named, server.launch)
+            elif address not in taken and not is_known:
                 found[name] = units.backend(name, server.launch, manager="process")
         return found
 

@@ -80,6 +80,8 @@ def gunicorn(arguments: Sequence[str], directory: str, environment: Mapping[str,
     root = absolute(last("chdir"), directory)
     port = environment.get("PORT", "")
     default = [f"0.0.0.0:{port}" if port.isdigit() else "127.0.0.1:8000"]
+    if "bind" in computed:
+        default = []  # known only when it runs
     binds = chosen.get("bind") or settings.get("bind") or default
     addresses = [_bound(a.strip(), root) for bind in binds for a in bind.split(",")]
     paths = [absolute(p.strip(), root) for p in last("pythonpath").split(",") if p.strip()]
@@ -93,7 +95,8 @@ def gunicorn(arguments: Sequence[str], directory: str, environment: Mapping[str,
     return Served(
         entry_of(entry, "application"),
         files.unique(a for a in addresses if a),
-        number(last("workers")) or number(environment.get("WEB_CONCURRENCY", "")),
+        number(last("workers"))
+        or (None if "workers" in computed else number(environment.get("WEB_CONCURRENCY", ""))),
         files.unique([*reversed(paths), root]),
         number(last("max_requests")) or None,
         preload,
@@ -131,13 +134,20 @@ def _configuration_file(named: str, directory: str) -> tuple[dict[str, list[str]
     path = absolute(named.removeprefix("file:") or "gunicorn.conf.py", directory)
     try:
         tree = ast.parse(files.read_bytes(path, 64 << 10))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}, set()
+    except OSError as error:
+        # one that nobody names need not be there
+        is_there = bool(named) and not isinstance(error, FileNotFoundError)
+        return {}, set(_READ) if is_there else set()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}, set(_READ)
     settings: dict[str, list[str]] = {}
     computed: set[str] = set()
     for statement in tree.body:
         name, expression = _assignment(statement)
         if name not in _READ or expression is None:
+            for name in _assigned_within(statement) & _READ:
+                settings.pop(name, None)
+                computed.add(name)
             continue
         settings.pop(name, None)
         computed.discard(name)
@@ -150,6 +160,23 @@ def _configuration_file(named: str, directory: str) -> tuple[dict[str, list[str]
         if found := [str(v) for v in values if isinstance(v, str | int | float)]:
             settings[name] = found
     return settings, computed
+
+
+def _assigned_within(statement: ast.stmt) -> set[str]:
+    """The names that a statement may set: in a branch, a loop, by an import or by adding to them.
+
+    Those of a function are its own.
+    """
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return set()
+    found: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.ImportFrom):
+            taken = {alias.asname or alias.name for alias in node.names}
+            found |= set(_READ) if "*" in taken else taken
+    return found
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr | None]:
@@ -172,5 +199,6 @@ def _bound(bind: str, directory: str) -> str:
     if bind.startswith("[") and "]" in bind:
         host, _, port = bind[1:].partition("]")
         return address(host, port.lstrip(":") or "8000")
-    host, _, port = bind.partition(":")
-    return address(host or "0.0.0.0", port or "8000")  # noqa: S104 - gunicorn's own default
+    host, colon, port = bind.partition(":")
+    port = port if colon else "8000"
+    return address(host or "0.0.0.0", port)  # noqa: S104 - gunicorn's own default

@@ -74,10 +74,13 @@ def options(
 
 
 def address(host: str, port: str) -> str:
-    """Return ``host:port``, an IPv6 address in brackets; empty for a port that is no number."""
+    """Return ``host:port``, an IPv6 address in brackets; empty for a port that is no number.
+
+    A host ``0`` is every address, as inet_aton(3) reads it.
+    """
     if not port.isdigit():
         return ""
-    host = host.strip("[]")
+    host = "0.0.0.0" if host == "0" else host.strip("[]")  # noqa: S104 - read, never bound
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -1,9 +1,9 @@
-"""Command lines of Hypercorn (0.18), Granian (2.8), uWSGI (2.0), and of what is not known."""
+"""Command lines of Hypercorn (0.18), Granian (2.8), and of what is not known."""
 
 from __future__ import annotations
 
-import configparser
-from collections.abc import Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from badgateway.packages import files
@@ -26,6 +26,11 @@ _HYPERCORN_SHORT: Final = {
     "-b": "bind", "-w": "workers", "-k": "worker_class", "-c": "config", "-p": "pid",
     "-m": "umask", "-u": "user", "-g": "group",
 }  # fmt: skip
+_HYPERCORN_KEYS: Final = {
+    "bind": "bind", "workers": "workers", "max_requests": "max_requests",
+    "keep_alive_timeout": "keep_alive", "graceful_timeout": "graceful_timeout",
+}  # fmt: skip
+"""Keys of its TOML file → the options that they stand for."""
 _HYPERCORN_KEEPALIVE_SECONDS: Final = 5.0
 _HYPERCORN_GRACEFUL_SECONDS: Final = 3.0
 _GRANIAN_FLAGS: Final = word_set(
@@ -36,24 +41,15 @@ _GRANIAN_FLAGS: Final = word_set(
     "--no-factory --reload --no-reload --reload-ignore-worker-failure "
     "--no-reload-ignore-worker-failure --working-dir-reload --version --help"
 )
-_UWSGI_VALUES: Final = {
-    "--http": "http", "--http-socket": "http-socket", "--socket": "socket", "-s": "socket",
-    "--uwsgi-socket": "socket", "--module": "module", "-w": "module", "--wsgi": "module",
-    "--ini": "ini", "--processes": "processes", "-p": "processes", "--workers": "processes",
-    "--harakiri": "harakiri", "-t": "harakiri", "--max-requests": "max-requests",
-    "-R": "max-requests", "--chdir": "chdir",
-}  # fmt: skip
-_UWSGI_ALIASES: Final = {
-    name.lstrip("-"): long for name, long in _UWSGI_VALUES.items() if name.startswith("--")
-}
-_UWSGI_LISTENS: Final = ("http", "http-socket", "socket")
 
 
 def hypercorn(arguments: Sequence[str], directory: str, environment: Mapping[str, str]) -> Served:
-    """Read Hypercorn's arguments; what only its configuration file says stays unknown."""
+    """Read Hypercorn's arguments and its TOML file; one that is a program stays unknown."""
     del environment  # it reads none
     given, positional = options(arguments, _HYPERCORN_FLAGS, _HYPERCORN_SHORT)
-    elsewhere = "config" in given
+    settings = _hypercorn_file(given["config"][-1], directory) if "config" in given else {}
+    elsewhere = settings is None
+    given = {**(settings or {}), **given}
 
     def time(name: str, default: float) -> float | None:
         return seconds(given[name][-1]) if name in given else None if elsewhere else default
@@ -70,6 +66,26 @@ def hypercorn(arguments: Sequence[str], directory: str, environment: Mapping[str
             graceful=time("graceful_timeout", _HYPERCORN_GRACEFUL_SECONDS),
         ),
     )
+
+
+def _hypercorn_file(named: str, directory: str) -> dict[str, list[str]] | None:
+    """The settings of a configuration file that are read here; None for one that is a program.
+
+    Keys that Hypercorn does not know it passes over without a word, and so does this.
+    """
+    if named.startswith(("python:", "file:")) or named.endswith(".py"):
+        return None
+    try:
+        document = tomllib.loads(files.read_text(absolute(named, directory), 64 << 10))
+    except (OSError, ValueError, RecursionError):
+        return None
+    found = {}
+    for key, name in _HYPERCORN_KEYS.items():
+        value = document.get(key)
+        values = value if isinstance(value, list) else [value]
+        if texts := [str(v) for v in values if isinstance(v, str | int | float)]:
+            found[name] = texts
+    return found
 
 
 def _hypercorn_address(bind: str, directory: str) -> str:
@@ -98,67 +114,6 @@ def granian(arguments: Sequence[str], directory: str, environment: Mapping[str, 
         number(last("workers")),
         (absolute(last("working_dir"), directory),),
     )
-
-
-def uwsgi(arguments: Sequence[str], directory: str) -> Served:
-    """Read uWSGI's arguments and the ``[uwsgi]`` section of its ini file."""
-    chosen: dict[str, list[str]] = {}
-    for name, value in _uwsgi_settings(arguments, directory):
-        chosen.setdefault(name, []).append(value)
-
-    def last(name: str) -> str:
-        return chosen.get(name, [""])[-1]
-
-    root = absolute(last("chdir"), directory)
-    found = [
-        unix(value, root) if "/" in value else address(*_split(value))
-        for name in _UWSGI_LISTENS
-        for value in chosen.get(name, ())
-    ]
-    return Served(
-        entry_of(last("module"), "application"),
-        files.unique(filter(None, found)),
-        number(last("processes")),
-        (root,),
-        number(last("max-requests")) or None,
-        timeouts=timeouts(worker=seconds(last("harakiri")) if "harakiri" in chosen else 0.0),
-    )
-
-
-def _split(value: str) -> tuple[str, str]:
-    host, _, port = value.rpartition(":")
-    return host or "0.0.0.0", port  # noqa: S104 - uWSGI's own default
-
-
-def _uwsgi_settings(arguments: Sequence[str], directory: str) -> Iterator[tuple[str, str]]:
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        if option in _UWSGI_VALUES:
-            if not equals:
-                value = rest.pop(0) if rest else ""
-            name = _UWSGI_VALUES[option]
-        elif word.endswith(".ini") and not word.startswith("-"):
-            name, value = "ini", word
-        else:
-            continue
-        if name == "ini":
-            yield from _uwsgi_file(absolute(value.partition(":")[0], directory))
-        else:
-            yield name, value
-
-
-def _uwsgi_file(path: str) -> Iterator[tuple[str, str]]:
-    parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
-    try:
-        parser.read_string(files.read_text(path, 64 << 10))
-    except (OSError, ValueError, configparser.Error):
-        return
-    for name, value in parser.items("uwsgi") if parser.has_section("uwsgi") else ():
-        known = _UWSGI_ALIASES.get(name.strip())
-        if known and known != "ini" and value and "%" not in value and "$" not in value:
-            yield known, value.strip()
 
 
 def other(arguments: Sequence[str], directory: str) -> Served:

@@ -10,8 +10,9 @@ from badgateway.packages import files
 from badgateway.topology import launch_fastapi
 from badgateway.topology.launch_gunicorn import gunicorn
 from badgateway.topology.launch_options import Served
-from badgateway.topology.launch_others import granian, hypercorn, other, uwsgi
+from badgateway.topology.launch_others import granian, hypercorn, other
 from badgateway.topology.launch_uvicorn import uvicorn
+from badgateway.topology.launch_uwsgi import uwsgi
 
 _PROGRAMS: Final = {
     "uvicorn": "uvicorn",

@@ -50,10 +50,18 @@ _WRAPPERS: Final[dict[str, tuple[frozenset[str], int]]] = {
         ("authbind", "--depth", 0),
         ("opentelemetry-instrument", "", 0),
         ("ddtrace-run", "", 0),
+        ("direnv", "", 2),
+        ("asdf", "", 1),
+        ("dockerize", "-wait -timeout -wait-retry-interval -template -stdout -stderr "
+         "-wait-http-header -env -env-section -delims -poll", 0),
         ("exec", "-a", 0),
         ("command", "", 0),
     )
 }  # fmt: skip
+# Programs whose own words end at a ``--``, whatever they are.
+_UP_TO_DASHES: Final = frozenset(
+    ("mise", "rtx", "wait-for-it", "wait-for-it.sh", "wait-for", "wait-for.sh", "wait4ports")
+)
 _NESTED: Final = {"newrelic-admin": "run-program", "dotenv": "run", "doppler": "run"}
 
 # Runners that look up a project's virtualenv: options that take the next word.
@@ -118,6 +126,8 @@ def _step(command: Peeled) -> Peeled | None:
     if _NESTED.get(name) in arguments and name in _NESTED:
         rest = arguments[arguments.index(_NESTED[name]) + 1 :]
         return replace(command, argv=_without_options(rest, frozenset(), 0))
+    if name in _UP_TO_DASHES and "--" in arguments:
+        return replace(command, argv=arguments[arguments.index("--") + 1 :])
     if name in _WRAPPERS:
         if name == "taskset" and any(a in arguments[:1] for a in ("-c", "--cpu-list")):
             return replace(command, argv=arguments[2:])

@@ -1,6 +1,6 @@
 """nginx' configuration (nginx 1.18 and later, nginx.org/en/docs): sites and upstreams.
 
-Pure: the directives as ``crossplane`` reads them in, with includes put in their places; routes
+Pure: the directives as ``nginx_parsing`` reads them in, with includes put in their places; routes
 out. Anything that is not shaped as expected is passed over.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from badgateway.topology import nginx_listens, nginx_values
 from badgateway.topology.nginx_directives import (
     DEPTH_LIMIT,
     VARIABLE,
@@ -19,21 +20,39 @@ from badgateway.topology.nginx_directives import (
     below,
     blocks,
     each,
+    place,
     server_names,
 )
 from badgateway.topology.nginx_timeouts import Settings, settings, timeouts
-from badgateway.topology.routes import Route
+from badgateway.topology.nginx_values import Value, Values
+from badgateway.topology.routes import Route, is_name
 
-_PASSES: Final = {
+PASSES: Final = {
     "proxy_pass": "http",
     "fastcgi_pass": "fastcgi",
     "uwsgi_pass": "uwsgi",
     "scgi_pass": "scgi",
     "grpc_pass": "grpc",
 }
+"""Directive that sends requests to an upstream → the protocol it speaks."""
+
 _PORTS: Final = {"http": "80", "https": "443", "grpc": "80", "grpcs": "443"}
 _SECURE: Final = ("https", "grpcs")
 _LOCATION: Final = re.compile(r"^(?:(\w+)://)?(.*)$", re.S)
+_PATH: Final = re.compile(
+    # what begins the path: a slash, or a variable that holds nothing else
+    r"/|\$\{?(?:request_uri|uri|document_uri|is_args|args|query_string)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One ``server`` of a group."""
+
+    address: str
+    place: str
+    backup: bool = False
+    dynamic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +62,28 @@ class _Passed:
     protocol: str
     address: str
     secure: bool
+    place: str
     group: str = ""
     timeouts: tuple[tuple[str, float], ...] = ()
+    backup: bool = False
+    dynamic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What a server's locations may refer to: groups by name, variables that have one value."""
+    """What a server's locations may refer to.
+
+    Attributes:
+        groups: what stands in each group, by its name.
+        values: what variables may hold.
+        pinned: addresses written out anywhere, whose names are therefore looked up only once.
+        most: how many values of variables each ``*_pass`` is followed to.
+    """
 
     groups: Mapping[str, Directives]
-    assigned: Mapping[str, str]
+    values: Values
+    pinned: frozenset[str]
+    most: int
 
 
 def routes(directives: Directives) -> tuple[Route, ...]:
@@ -60,106 +91,110 @@ def routes(directives: Directives) -> tuple[Route, ...]:
     found: dict[Route, None] = {}
     for http in blocks(directives, "http"):
         groups = {
-            str(upstream["args"][0]): below(upstream)
+            str(upstream["args"][0]).lower(): below(upstream)
             for upstream in each(http, "upstream")
             if upstream.get("args")
         }
         held = settings(http, {})
+        tables = nginx_values.tables(http)
+        targets = list(_targets(http, 0))
+        pinned = frozenset(_target(*pair)[0].lower() for pair in targets if "$" not in pair[1])
+        most = nginx_values.limit(sum("$" in text for _, text in targets))
         for server in blocks(http, "server"):
-            listen, tls = _listens(server)
-            place = _Site(groups, _assigned(server))
+            listen, tls = nginx_listens.first(server)
+            values = nginx_values.together(tables, nginx_values.assigned(server))
+            site = _Site(groups, values, pinned, most)
             names = tuple(dict.fromkeys(server_names(server))) or ("*",)
-            for passed in _passes(server, place, held, 0):
-                for site in names:
-                    found[
-                        Route(
-                            site, listen, passed.address, tls, passed.secure, passed.group,
-                            passed.protocol, passed.timeouts,
-                        )
-                    ] = None  # fmt: skip
+            for passed in _passes(server, site, held, 0):
+                for name in names:
+                    route = Route(
+                        name, listen, passed.address, tls, passed.secure, passed.group,
+                        passed.protocol, passed.timeouts, passed.backup, passed.dynamic,
+                        passed.place,
+                    )  # fmt: skip
+                    found.setdefault(route)
     return tuple(found)
 
 
-def _members(upstream: Directives) -> tuple[str, ...]:
-    """The addresses of a group, without those that are switched off."""
-    members = [arguments(server) for server in each(upstream, "server")]
-    return tuple(_address(words[0], "80") for words in members if words and "down" not in words)
-
-
-def _listens(server: Directives) -> tuple[str, bool]:
-    """The first address a server listens at, ``host:port``, and whether it speaks TLS there."""
+def _members(upstream: Directives) -> tuple[_Member, ...]:
+    """The members of a group, without those that are switched off."""
+    if any(str(directive.get("directive")).startswith("balancer_by_lua") for directive in upstream):
+        return ()  # a program chooses; the members written there are for show
     found = []
-    for words in map(arguments, each(server, "listen")):
-        if words and not words[0].startswith("unix:"):
-            host, _, port = words[0].rpartition(":")
-            if words[0].isdigit():
-                host, port = "", words[0]
-            elif not port.isdigit():  # an address alone, perhaps of IPv6
-                host, port = words[0], "80"
-            found.append((f"{'' if host in ('*', '0.0.0.0', '[::]') else host}:{port}", words))  # noqa: S104
-    if not found:
-        return ":80", False
-    address, words = found[0]
-    return address, "ssl" in words
+    for server in each(upstream, "server"):
+        words = arguments(server)
+        if not words or "down" in words:
+            continue
+        dynamic = "resolve" in words and is_name(_host(words[0]))
+        address = _address(words[0], "80")
+        if any(word.startswith("service=") for word in words):
+            address = "{" + words[0] + "}"  # its SRV records name the ports
+        found.append(_Member(address, place(server), "backup" in words, dynamic))
+    return tuple(found)
 
 
-def _assigned(directives: Directives, depth: int = 0) -> dict[str, str]:
-    """Variables that are set to a fixed text, name → text; of several, none is known."""
-    values: dict[str, set[str]] = {}
-    if depth > DEPTH_LIMIT:
-        return {}
-    for directive in directives:
-        words = arguments(directive)
-        if directive.get("directive") == "set" and len(words) == 2:
-            values.setdefault(words[0].lstrip("$"), set()).add(words[1])
-        for name, value in _assigned(below(directive), depth + 1).items():
-            values.setdefault(name, set()).add(value)
-    return {
-        name: next(iter(texts))
-        for name, texts in values.items()
-        if len(texts) == 1 and "$" not in next(iter(texts))
-    }
+def _targets(directives: Directives, depth: int) -> Iterator[tuple[str, str]]:
+    """What each ``*_pass`` names, with its protocol."""
+    for directive in directives if depth <= DEPTH_LIMIT else ():
+        protocol, words = PASSES.get(str(directive.get("directive"))), arguments(directive)
+        if protocol and words:
+            yield protocol, words[0]
+        yield from _targets(below(directive), depth + 1)
 
 
-def _passes(directives: Directives, place: _Site, outer: Settings, depth: int) -> Iterator[_Passed]:
+def _passes(directives: Directives, site: _Site, outer: Settings, depth: int) -> Iterator[_Passed]:
     if depth > DEPTH_LIMIT:
         return
     held = settings(directives, outer)
     for directive in directives:
-        protocol, words = _PASSES.get(str(directive.get("directive"))), arguments(directive)
+        protocol, words = PASSES.get(str(directive.get("directive"))), arguments(directive)
         if protocol and words:
-            yield from _passed(protocol, words[0], place, held)
-        yield from _passes(below(directive), place, held, depth + 1)
+            for value in nginx_values.expanded(words[0], place(directive), site.values, site.most):
+                yield from _passed(protocol, directive, value, site, held)
+        yield from _passes(below(directive), site, held, depth + 1)
 
 
-def _passed(protocol: str, target: str, place: _Site, held: Settings) -> Iterator[_Passed]:
+def _passed(
+    protocol: str, directive: Mapping[str, Any], value: Value, site: _Site, held: Settings
+) -> Iterator[_Passed]:
     """Where one ``*_pass`` leads: an address, or each member of a group."""
-    text = VARIABLE.sub(lambda name: place.assigned.get(name[1] or name[2], name[0]), target)
+    address, name, secure = _target(protocol, value.text)
+    waits = timeouts(protocol, held)
+    if not address:
+        return
+    if name.lower() in site.groups:
+        group = site.groups[name.lower()]
+        waits = timeouts(protocol, held, group)
+        # one without members has them elsewhere, as in a file that is written at run time
+        for member in _members(group) or (_Member("{" + name + "}", value.place),):
+            yield _Passed(
+                protocol, member.address, secure, member.place, name, waits, member.backup,
+                member.dynamic,
+            )  # fmt: skip
+        return
+    asked = VARIABLE.search(arguments(directive)[0]) is not None
+    dynamic = asked and is_name(_host(address)) and address.lower() not in site.pinned
+    yield _Passed(protocol, address, secure, value.place, "", waits, False, dynamic)
+
+
+def _target(protocol: str, text: str) -> tuple[str, str, bool]:
+    """Return an address, what it is written as, and whether TLS is spoken there.
+
+    Both are empty where the text names none. One with variables stands in braces: it is known only
+    to the proxy, and kept so that it is seen to lead somewhere.
+    """
     scheme, rest = "", text
     if found := _LOCATION.match(text):
         scheme, rest = found[1] or "", found[2]
-    port = _PORTS.get(scheme, "80" if protocol in ("http", "grpc") else "")
-    secure = scheme in _SECURE
-    waits = timeouts(protocol, held)
+    port = _PORTS.get(scheme.lower(), "80" if protocol in ("http", "grpc") else "")
+    secure = scheme.lower() in _SECURE
     if rest.startswith("unix:"):
         path = rest.removeprefix("unix:").partition(":")[0]
-        yield _Passed(protocol, f"unix:{path}", secure, "", waits)
-        return
-    name = rest.partition("/")[0]
+        return f"unix:{path}", "", secure
+    name = _PATH.split(rest, maxsplit=1)[0]
     if not name:
-        return
-    if "$" in name:
-        # known only to the proxy; kept, so that it is seen to lead somewhere
-        yield _Passed(protocol, "{" + name + "}", secure, "", waits)
-        return
-    if name in place.groups:
-        group = place.groups[name]
-        waits = timeouts(protocol, held, group)
-        # one without members has them elsewhere, as in a file that is written at run time
-        for address in _members(group) or ("{" + name + "}",):
-            yield _Passed(protocol, address, secure, name, waits)
-        return
-    yield _Passed(protocol, _address(name, port), secure, "", waits)
+        return "", "", secure
+    return ("{" + name + "}" if "$" in name else _address(name, port)), name, secure
 
 
 def _address(text: str, port: str) -> str:
@@ -170,3 +205,8 @@ def _address(text: str, port: str) -> str:
     if colon and given.isdigit() and not text.endswith("]"):
         return f"{host}:{given}"
     return f"{text}:{port}" if port else text
+
+
+def _host(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    return (host if colon and (port.isdigit() or not host) else address).strip("[]")

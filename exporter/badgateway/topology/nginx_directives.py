@@ -1,4 +1,4 @@
-"""Walking nginx' directives as ``crossplane`` reads them in, with includes put in their places."""
+"""Walking nginx' directives as ``nginx_parsing`` reads them in, includes put in their places."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def blocks(directives: Directives, name: str) -> Iterator[Directives]:
 def arguments(directive: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a directive's words after its name."""
     return tuple(map(str, directive.get("args") or ()))
+
+
+def place(directive: Mapping[str, Any]) -> str:
+    """Return where a directive stands, ``/etc/nginx/nginx.conf:12``; empty if that is not known."""
+    file, line = directive.get("file"), directive.get("line")
+    return f"{file}:{line}" if file and line else ""
 
 
 def server_names(server: Directives) -> Iterator[str]:

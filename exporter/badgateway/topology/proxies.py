@@ -14,6 +14,13 @@ class Proxies:
     def __init__(self) -> None:
         self._nginx = NginxFiles()
 
+    def is_current(self, place: ProxyPlace) -> bool:
+        """Tell whether what was read last of a proxy's files still holds; may block.
+
+        Only of an nginx: another's files are not known one by one.
+        """
+        return place.kind != "nginx" or self._nginx.is_current(place)
+
     async def look(
         self, place: ProxyPlace, disk: Blocking, run_adapter: bool, admin: str
     ) -> ProxyFound:

@@ -24,6 +24,9 @@ class ProxyPlace:
         pid: its first process, as this host numbers it; 0 when it does not run, or is not seen.
         container: the unit of its container (as ``Container.unit``); empty for none.
         root: where its files can be read, as ``Container.root``; empty for this host's own.
+        is_apart: whether its network is not this host's: names and loopback addresses mean
+            something else there.
+        reached: where its ports are reached from this host, (port inside, ``host:port``) pairs.
     """
 
     name: str
@@ -36,6 +39,8 @@ class ProxyPlace:
     pid: int = 0
     container: str = ""
     root: tuple[tuple[str, str], ...] = ()
+    is_apart: bool = False
+    reached: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from badgateway.topology import processes
+from badgateway.topology import processes, proxy_options
 from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch
 from badgateway.topology.launch_servers import SERVERS
 from badgateway.topology.launch_unit import unit_launch
-from badgateway.topology.nginx_reading import DEFAULT_CONFIG
 from badgateway.topology.proxyplace import ProxyPlace
 
 _DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
@@ -76,27 +75,17 @@ def proxy(unit: str, properties: Mapping[str, Any]) -> ProxyPlace | None:
     """Return the proxy that a unit runs, or None when it runs none that is known."""
     command = exec_start(properties)
     program = os.path.basename(command[0]) if command else ""
-    name = unit.removesuffix(".service")
+    name, pid = unit.removesuffix(".service"), int(properties.get("MainPID") or 0)
+    folder = str(properties.get("WorkingDirectory") or "").lstrip("!-")
     if program == "caddy" and "run" in command[1:2]:
-        config = _option(command, "--config", "-config", "-c")
-        return ProxyPlace(name, "caddy", unit, config=config, binary=command[0])
-    if program in ("nginx", "openresty", "nginx-debug"):
-        prefix = _option(command, "-p") or ""
-        config = _option(command, "-c") or DEFAULT_CONFIG
-        if prefix and not config.startswith("/"):
-            config = f"{prefix.rstrip('/')}/{config}"
-        return ProxyPlace(name, "nginx", unit, config=config, prefix=prefix, binary=command[0])
+        config = proxy_options.caddy_file(command, folder)
+        return ProxyPlace(name, "caddy", unit, config=config, binary=command[0], pid=pid)
+    if program in proxy_options.NGINX:
+        config, prefix = proxy_options.nginx_files(command, folder)
+        return ProxyPlace(
+            name, "nginx", unit, config=config, prefix=prefix, binary=command[0], pid=pid
+        )
     return None
-
-
-def _option(command: Sequence[str], *names: str) -> str | None:
-    """The value of the last of a command's options of these names."""
-    found = None
-    for option, value in zip(command, (*command[1:], ""), strict=True):
-        name, equals, given = option.partition("=")
-        if name in names:
-            found = given if equals else value
-    return found
 
 
 def is_gone(properties: Mapping[str, Any]) -> bool:
@@ -123,6 +112,18 @@ def backend(name: str, launch: Launch, manager: str, unit: str = "") -> Backend:
         launch.listen,
         project=project_of(launch),
         virtualenv=launch.virtualenv,
+    )
+
+
+def completed(named: Backend, launch: Launch) -> Backend:
+    """Return a backend that a configuration names, completed by what is seen to run there."""
+    return replace(
+        named,
+        manager="process",
+        launch=launch,
+        listens=named.listens or launch.listen,
+        project=named.project or project_of(launch),
+        virtualenv=named.virtualenv or launch.virtualenv,
     )
 
 

@@ -1,0 +1,1 @@
+"""Judging a proxy's configuration file before it is loaded: is it right, and where does it lead."""
