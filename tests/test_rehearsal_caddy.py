@@ -182,8 +182,8 @@ def test_routes_are_remembered_when_neither_file_nor_admin_api_can_be_asked(
 
 def test_a_stopped_proxy_is_not_blamed_on_the_application(site: Rehearsal) -> None:
     site.host.systemctl("stop", "caddy")
-    until(lambda: site.cause("two")[0] == "undetermined", 20)
+    until(lambda: site.cause("two") == ("proxy_down", "caddy"), 20)
     time.sleep(6)
-    assert site.cause("two")[0] == "undetermined"
+    assert site.cause("two") == ("proxy_down", "caddy")
     site.host.systemctl("start", "caddy")
     until(lambda: site.cause("two") == ("none", ""), 20)
