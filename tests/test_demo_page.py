@@ -63,6 +63,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Playe
     if not refusal():
         started["systemd"] = Played(folder / "systemd")
         started["docker"] = Played(folder / "docker", SCENARIO="worker-timeout")
+        started["nginx"] = Played(folder / "nginx", SCENARIO="wrong-upstream")
     yield started
     for demo in started.values():
         demo.end()
@@ -92,3 +93,13 @@ def test_it_pages_with_the_worker_timeout_of_a_container(played: dict[str, Playe
     assert result["seconds"]["fault_to_metric"] <= 30 + _METRIC_SECONDS
     assert result["seconds"]["fault_to_page"] <= 30 + _PAGE_SECONDS
     assert result["seconds"]["mistake_to_warning"] <= 2 * _METRIC_SECONDS
+
+
+def test_it_says_where_nginx_sends_the_site_before_and_after(played: dict[str, Played]) -> None:
+    if "nginx" not in played:
+        unavailable(f"no host can be booted: {refusal()}")
+    result = played["nginx"].result()
+    assert result["scenario"] == "wrong-upstream"
+    assert result["seconds"]["mistake_to_warning"] <= _METRIC_SECONDS
+    assert result["seconds"]["fault_to_metric"] <= 2 * _METRIC_SECONDS
+    assert result["seconds"]["fault_to_page"] <= _PAGE_SECONDS
