@@ -81,6 +81,7 @@ class Nginx:
         with (self.folder / "nginx.out").open("wb") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
         self._until(self._listens)
+        self._until(self._workers)  # before it has some, the master bears no title
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -44,7 +44,7 @@ http://nobody.test:81 {
 def site() -> Iterator[Rehearsal]:
     with rehearsal("benign", "nginx", "nginx-common") as site:
         host = site.host
-        for number, name in enumerate(("blue", "green", "main", "spare")):
+        for number, name in enumerate(("blue", "green", "main", "spare", "inner")):
             site.application(name, 8101 + number)
         host.write("/etc/nginx/nginx.conf", NGINX)
         host.write("/etc/nginx/conf.d/sites.conf", SITES)
@@ -52,7 +52,7 @@ def site() -> Iterator[Rehearsal]:
         host.write("/run/closed", "")
         host.run(["install", "-d", "-o", "www-data", "/var/log/nginx", "/var/lib/nginx"])
         another_host(host)
-        host.systemctl("start", "blue", "green", "main", "spare", "nginx", "caddy")
+        host.systemctl("start", "blue", "green", "main", "spare", "inner", "nginx", "caddy")
         site.start_exporter("probes: {interval: 1s, timeout: 900ms}\ndiscovery: {interval: 2s}\n")
         until(lambda: {"blue", "main", "spare"} <= site.answers().keys(), 40)
         # the side that does not serve is stopped, and so is the spare

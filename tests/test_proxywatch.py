@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from badgateway.topology import nginx_processes
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway import proxywatch
+from badgateway.proxywatch import ProxyWatch
+from badgateway.supervision import Supervisor
+from badgateway.topology import nginx_processes, proxystate, proxytest
+from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from tests.nginxlab import Nginx
 from tests.watchedproxy import Watched, watching
 
@@ -259,6 +262,27 @@ def test_files_changed_before_the_first_look_leave_what_is_loaded_unknown(nginx:
             await watched.until(lambda: watched.upstreams == ["127.0.0.1:1002"])
 
     asyncio.run(run())
+
+
+def test_a_test_that_came_to_nothing_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a host that is too busy to answer in time; what is judged stays judged."""
+    outcomes = [proxystate.Tested(None, "not judged: it took too long"), proxystate.Tested(True)]
+
+    async def test(*_: object) -> proxystate.Tested:
+        return outcomes.pop(0)
+
+    async def run() -> proxystate.Tested | None:
+        watch = ProxyWatch(Supervisor(), lambda: None, lambda _: True)
+        for _ in range(3):
+            answers = {"nginx": ProxyFound(digest="a")}
+            watch.watch((ProxyPlace("nginx", "nginx"),), answers, True)
+            await asyncio.gather(*watch._tests)
+        return watch.states["nginx"].tested
+
+    monkeypatch.setattr(proxytest, "nginx", test)
+    monkeypatch.setattr(proxywatch, "_UNJUDGED_SECONDS", 0.0)
+    assert asyncio.run(run()) == proxystate.Tested(True)
+    assert outcomes == []
 
 
 def test_what_another_version_remembered_is_forgotten(nginx: Nginx) -> None:

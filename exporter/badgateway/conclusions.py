@@ -152,7 +152,8 @@ class Conclusions:
         )
 
     def _judge(self, name: str, found: Evidence) -> None:
-        verdict = rules.diagnose(found)
+        before = self.verdicts.get(name)
+        verdict = rules.standing(rules.diagnose(found), before, found)
         if verdict.cause == "none":
             self._outages.pop(name, None)
             if found.answered and found.service is not None:
@@ -163,7 +164,6 @@ class Conclusions:
             since = verdict.since if begun < found.ready else min(begun, verdict.since)
             self._outages[name] = since
             verdict = replace(verdict, since=since)
-        before = self.verdicts.get(name)
         if before is None or before.cause != verdict.cause:
             log.info(
                 "diagnosis of %s: %s%s", name, verdict.cause,

@@ -16,19 +16,18 @@ from badgateway import state, useragent
 from badgateway.announcements import FOLDER, Announcements
 from badgateway.collectors.arrivals import Arrivals
 from badgateway.collectors.dependencies import Dependencies
-from badgateway.collectors.probes import Probes, Target
+from badgateway.collectors.probes import Probes
 from badgateway.collectors.processes import Processes
 from badgateway.collectors.proxies import Proxies
 from badgateway.collectors.services import Services
-from badgateway.collectors.targets import probe_targets
 from badgateway.collectors.workers import Workers
 from badgateway.committer import Committer
 from badgateway.conclusions import Collectors, Conclusions, Surroundings
 from badgateway.containerwatch import ContainerWatch
 from badgateway.counters import Counters
-from badgateway.diagnosis.evidence import RECENT_SECONDS
 from badgateway.hostwatch import HostWatch
 from badgateway.intake import Intake
+from badgateway.probing import Probing
 from badgateway.proxywatch import ProxyWatch
 from badgateway.recollection import Recollection
 from badgateway.retention import Present, Retention
@@ -109,7 +108,7 @@ class Exporter:
         )  # fmt: skip
         self.routes = RouteWatch(self.supervisor, memory.get("routes"))
         self.survey = Survey()
-        self._dormant: frozenset[str] = frozenset()
+        self.probing = Probing(self.probes, self.proxies, self.conclusions.has_answered)
         self.proxywatch = ProxyWatch(
             self.supervisor, self._look_again.set,
             lambda place: self.discovery.is_current(place), memory.get("proxywatch"),
@@ -171,7 +170,6 @@ class Exporter:
         self.host = HostWatch(
             self.supervisor, self.processes, self.workers, lambda: self.paths, self._running_units
         )
-        self._targets: frozenset[Target] = frozenset()
         self._main_pids: dict[str, int] = {}
         self._stopping = False
         self._looked = 0.0
@@ -246,7 +244,7 @@ class Exporter:
             await asyncio.sleep(0.1)
             probes = self.probes.states
             # one failed probe may be chance
-            probed = self._targets <= probes.keys() and all(
+            probed = self.probing.targets <= probes.keys() and all(
                 s.failures != 1 for s in probes.values()
             )
             scanned = all(
@@ -332,13 +330,7 @@ class Exporter:
         self.proxywatch.watch(findings.places, findings.answers, config.discovery.run_proxy_adapter)
         self.dependencies.watch(findings.paths.backends)
         self.processes.watch(findings.paths.backends)
-        enabled = self.config.probes.enabled
-        local = {name: found.local for name, found in findings.answers.items()}
-        targets = (
-            probe_targets(self.config, findings.paths, self._dormant, local) if enabled else ()
-        )
-        self._targets = frozenset(targets)
-        self.probes.watch(self._targets)
+        self.probing.aim(self.config, findings)
         self.probes.pause(self.services.asleep(self.paths.backends))
         self.docker.watch(findings.paths)
         self.bus.also(self.services.bonds())
@@ -349,7 +341,7 @@ class Exporter:
             Present(
                 (findings.paths, findings.on_disk),
                 frozenset(place.name for place in findings.places),
-                self._targets,
+                self.probing.targets,
                 frozenset((*self.statuses(), CHECKPOINT)),
             )
         )
@@ -400,35 +392,16 @@ class Exporter:
     def _survey(self) -> None:
         failing = self.conclusions.failing
         self.survey = self.routes.survey(self.host.listeners, failing, time.time())
-        dormant, self._dormant = self._dormant, self._find_dormant()
-        if self.routes.has_turned() or dormant != self._dormant:
+        # before the logs have been read nobody knows who is asked for
+        heard = self.streams.errors_heard if self.streams.settled else self.findings.answers
+        is_stale = self.probing.has_turned(self.config, self.paths, self.survey, heard)
+        if self.routes.has_turned() or is_stale:
             self._look_again.set()  # whose a route is depends on what is seen where it leads
-
-    def _find_dormant(self) -> frozenset[str]:
-        """Backends that are an address at which nothing listens, and that nobody asks for.
-
-        An upstream of a site that has no traffic is no incident.
-        """
-        oldest, ways = time.time() - RECENT_SECONDS, self.survey.ways
-        configured = {backend.name for backend in self.config.backends}
-        if self.survey.idle:
-            return frozenset()  # one that nothing leads to may be what was meant
-        return frozenset(
-            b.name
-            for b in self.paths.backends
-            if not b.manager
-            and b.launch is None
-            and b.name not in configured
-            and b.name in ways
-            and all(way.destination.is_broken for way in ways[b.name].loaded)
-            and not self.conclusions.has_answered(b.name)
-            and not self.proxies.asked_for(b.name, oldest)
-        )
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             self.paths,
-            self._targets,
+            self.probing.targets,
             self.host.listeners,
             bool(self.bus.status.up),
             self.docker.up,

@@ -26,6 +26,8 @@ PROCESSES_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 0.05
 _AGAIN_SECONDS: Final = 60.0
 """How often files that were refused are tested again: what was missing may be there now."""
+_UNJUDGED_SECONDS: Final = 15.0
+"""The same, where the test came to nothing, as when it took too long on a busy host."""
 _DISK_SECONDS: Final = 5.0
 _OFTEN_LOOKED_AT: Final = 200
 
@@ -171,7 +173,7 @@ class ProxyWatch:
             for each in ("digest", "loaded_digest", "loaded_at")
         ):
             self._touch()
-        self.states[place.name] = ProxyState(found, running, tested, pending, since)
+        self.states[place.name] = ProxyState(found, running, tested, pending, since, place)
 
     def _answered(self, place: ProxyPlace, found: ProxyFound) -> ProxyFound:
         """What an admin API told, with the time at which that was first told."""
@@ -199,8 +201,7 @@ class ProxyWatch:
             self._trials.pop(place.name, None)
             return
         if trial is not None and trial.key == key:
-            refused = trial.outcome is not None and trial.outcome.valid is False
-            if not refused or now - trial.at < _AGAIN_SECONDS:
+            if now - trial.at < _again(trial.outcome):
                 return
             outcome = trial.outcome  # it stands until another takes its place
         else:
@@ -268,6 +269,13 @@ class ProxyWatch:
             now = self._stamps[place.name] = tuple(stamp(path) for path, _ in known)
             turned |= now != known
         return turned
+
+
+def _again(outcome: Tested | None) -> float:
+    """After how many seconds files are tested again although they are the same."""
+    if outcome is None or outcome.valid or outcome.message.startswith(proxytest.SYNTAX_IS_RIGHT):
+        return float("inf")
+    return _AGAIN_SECONDS if outcome.valid is False else _UNJUDGED_SECONDS
 
 
 def _look(place: ProxyPlace, was_seen: bool) -> tuple[Seen | None, bool | None]:

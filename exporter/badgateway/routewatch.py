@@ -20,7 +20,7 @@ from badgateway.topology.destinations import destination, name_of
 from badgateway.topology.discovery import Findings
 from badgateway.topology.homes import Homes
 from badgateway.topology.routes import Route
-from badgateway.topology.ways import Way, Ways
+from badgateway.topology.ways import Idle, Way, Ways
 
 SOCKET_SECONDS: Final = 2.0
 _ANSWERED: Final = ("listening", "remote")
@@ -42,12 +42,12 @@ class Survey:
     ways: Mapping[str, Ways] = field(default_factory=dict)
     deaf: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    idle: tuple[str, ...] = ()
+    idle: tuple[Idle, ...] = ()
     lost: tuple[Way, ...] = ()
 
 
 class RouteWatch:
-    """Keeps what is needed to tell where routes lead; a ``topology.backends.Bearings``."""
+    """Keeps what is needed to tell where routes lead; a ``topology.joining.Bearings``."""
 
     def __init__(self, supervisor: Supervisor, learnt: Mapping[str, Any] | None = None) -> None:
         """Begin with what ``memory`` returned in an earlier life."""
@@ -60,6 +60,13 @@ class RouteWatch:
         self._findings = Findings()
         self._sight = HostSight()
         self._wrong: frozenset[str] = frozenset()
+        self._distinct: tuple[Route, ...] = ()
+        self._named: Mapping[tuple[str, str], float] = {}
+        self._watched = 0
+        self._seen: object = None
+        self._surveyed = Survey()
+        self._broken: frozenset[str] = frozenset()
+        self._is_judged = False
 
     def memory(self) -> dict[str, Any]:
         """What is worth remembering over a restart of the exporter."""
@@ -73,6 +80,10 @@ class RouteWatch:
         name, port = name_of(upstream), upstream.rpartition(":")[2]
         for address in self._sight.resolved(name).addresses if name else ():
             yield f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    def holder(self, proxy: str, upstream: str) -> str:
+        """Return the unit that listens where a proxy leads; empty where nobody can tell."""
+        return "" if proxy in blind(self._findings) else self._sight.owner(upstream)
 
     def is_broken(self, route: Route) -> bool:
         """Tell whether a request sent there fails, as far as can be seen."""
@@ -99,9 +110,17 @@ class RouteWatch:
 
     def watch(self, findings: Findings) -> None:
         """Look at what these proxies lead to from now on."""
-        self._findings = findings
-        upstreams = {route.upstream for route in _routes(findings)}
+        self._findings, self._watched = findings, self._watched + 1
+        different = {(route.upstream, route.resolvers): route for route in _routes(findings)}
+        self._distinct = tuple(different.values())
+        upstreams = {route.upstream for route in self._distinct}
         self._names.want(name for upstream in upstreams if (name := name_of(upstream)))
+        self._named = {
+            (proxy, route.upstream): answer.loaded_at
+            for proxy, answer in findings.answers.items()
+            for route in answer.routes
+            if not route.dynamic and name_of(route.upstream)
+        }
 
     def survey(self, listeners: Listeners | None, failing: Collection[str], now: float) -> Survey:
         """Return what is known of the ways now.
@@ -112,19 +131,32 @@ class RouteWatch:
             now: seconds since the epoch.
         """
         findings = self._findings
-        self._sight = sight = HostSight(listeners, self._names.found, self._sockets)
+        self._sight = sight = HostSight(
+            listeners, self._names.found, self._sockets, self._names.servers,
+            findings.bridges,
+        )  # fmt: skip
         self._pin()
         pinned = {key: addresses for key, (_, addresses) in self._pinned.items()}
+        seen = (
+            self._watched, self._homes.turns, pinned, dict(sight.names), sight.servers,
+            self._sockets, None if listeners is None else (listeners.here, listeners.shape),
+        )  # fmt: skip
+        if seen != self._seen:  # mostly nothing has changed since a second ago
+            self._seen, self._is_judged = seen, False
+            self._surveyed = self._look(findings, listeners, pinned)
+            self._broken = frozenset(
+                way.route.upstream
+                for each in self._surveyed.ways.values()
+                for way in each.loaded
+                if way.destination.state not in _ANSWERED
+            )
+        self._homes.learn(findings.paths, failing, now, self._broken)
+        return self._surveyed
+
+    def _look(self, findings: Findings, listeners: Listeners | None, pinned: ways.Pinned) -> Survey:
         found = ways.find(
-            findings.paths, findings.answers, self._homes, sight, blind(findings), pinned
+            findings.paths, findings.answers, self._homes, self._sight, blind(findings), pinned
         )
-        broken = {
-            way.route.upstream
-            for each in found.values()
-            for way in each.loaded
-            if way.destination.state not in _ANSWERED
-        }
-        self._homes.learn(findings.paths, failing, now, broken)
         deaf, holders = _doors(findings, listeners) if listeners is not None else ({}, {})
         unnamed = {b.name for b in findings.paths.backends if not b.manager and b.launch is None}
         lost = tuple(way for name in sorted(unnamed & set(found)) for way in found[name].broken)
@@ -135,8 +167,10 @@ class RouteWatch:
         """Tell whether other routes lead nowhere, or names elsewhere, than when last asked."""
         turned = self._names.changed.is_set()
         self._names.changed.clear()
-        wrong = frozenset(r.upstream for r in _routes(self._findings) if self.is_broken(r))
-        turned, self._wrong = turned or wrong != self._wrong, wrong
+        if not self._is_judged:
+            self._is_judged = True
+            wrong = frozenset(route.upstream for route in self._distinct if self.is_broken(route))
+            turned, self._wrong = turned or wrong != self._wrong, wrong
         return turned
 
     def _look_at_sockets(self, findings: Findings) -> Mapping[str, str]:
@@ -153,14 +187,9 @@ class RouteWatch:
 
     def _pin(self) -> None:
         """Note what the names of loaded routes led to when they were loaded."""
-        wanted: dict[tuple[str, str], float] = {}
-        for proxy, answer in self._findings.answers.items():
-            for route in answer.routes:
-                if name_of(route.upstream) and not route.dynamic:
-                    wanted[proxy, route.upstream] = answer.loaded_at
-        for gone in set(self._pinned) - set(wanted):
+        for gone in self._pinned.keys() - self._named.keys():
             del self._pinned[gone]
-        for (proxy, upstream), loaded in wanted.items():
+        for (proxy, upstream), loaded in self._named.items():
             addresses = self._sight.resolved(name_of(upstream)).addresses
             known = self._pinned.get((proxy, upstream))
             if addresses and (known is None or known[0] != loaded):
@@ -169,7 +198,7 @@ class RouteWatch:
 
 def blind(findings: Findings) -> frozenset[str]:
     """Return the proxies that see another network than this host's."""
-    return frozenset(place.name for place in findings.places if place.container)
+    return frozenset(place.name for place in findings.places if place.is_apart)
 
 
 def _routes(findings: Findings) -> Iterator[Route]:
@@ -199,12 +228,12 @@ def _doors(
     return deaf, holders
 
 
-def _idle(backends: Iterable[Backend], listeners: Listeners | None) -> tuple[str, ...]:
-    """Applications that listen and that no proxy leads to, in words."""
+def _idle(backends: Iterable[Backend], listeners: Listeners | None) -> tuple[Idle, ...]:
+    """Applications that listen and that no proxy leads to."""
     if listeners is None:
         return ()
     return tuple(
-        f"{backend.name} listens at {backend.listens[0]}"
+        Idle(backend.name, backend.listens[0])
         for backend in backends
         if backend.launch is not None
         and not backend.paths

@@ -125,9 +125,12 @@ def test_two_environments_are_compared(site: Path, tmp_path: Path) -> None:
     [
         (("--map", "a=b", "site"), "--map says how a host is called in --against"),
         (("--against", "site", "--map", "a", "site"), "--map a: write it as"),
-        (("--expect", "notes", "site"), "neither a list of addresses"),
+        (("--expect", "notes", "site"), "notes:1: `nothing of the kind` is no address: no port"),
+        (("--expect", "list.yml", "site"), "list.yml: neither a list of addresses"),
         (("--against", "notes", "site"), "neither a configuration of nginx nor of Caddy"),
-        (("./gone.conf",), "no such"),
+        (("",), "an empty argument"),
+        (("gone",), "no backend `gone` whose start can be judged"),
+        (("notes",), "the file of this name is no configuration of nginx or Caddy"),
     ],
 )
 def test_what_cannot_be_checked_ends_with_2(
@@ -135,6 +138,7 @@ def test_what_cannot_be_checked_ends_with_2(
 ) -> None:
     (tmp_path / "site").write_text(SITE.format(upstream="127.0.0.1:8001"))
     (tmp_path / "notes").write_text("nothing of the kind\n")
+    (tmp_path / "list.yml").write_text("a: b\n")
     done = check(tmp_path, "--elsewhere", *words)
     assert done.returncode == 2
     assert said in done.stderr

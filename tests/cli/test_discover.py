@@ -23,8 +23,9 @@ from badgateway.collectors.sight import HostSight
 from badgateway.routecheck import expected
 from badgateway.sources import Status
 from badgateway.sources.sockdiag import Listening
-from badgateway.topology.backends import Backend, join
+from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Findings
+from badgateway.topology.joining import join
 from badgateway.topology.launch import Launch
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route

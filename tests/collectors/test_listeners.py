@@ -63,6 +63,19 @@ def test_tcp_ipv6_and_unix_sockets_are_seen(
     assert found.at(f"unix:{path}") is False
 
 
+def test_a_wildcard_that_takes_ipv6_only_does_not_listen_at_ipv4() -> None:
+    """As asyncio has them, and so uvicorn with ``--host ::``."""
+    for only in (False, True):
+        with socket.create_server(
+            ("::", 0), family=socket.AF_INET6, dualstack_ipv6=not only
+        ) as made:
+            port = made.getsockname()[1]
+            found = Reader().read()
+            assert found.at(f"127.0.0.1:{port}") is not only
+            assert found.at(f"[::1]:{port}") is True
+            assert found.at(f"localhost:{port}") is True
+
+
 def test_those_who_wait_are_counted_with_their_limit(tmp_path: Path) -> None:
     path = str(tmp_path / "api.sock")
     with (

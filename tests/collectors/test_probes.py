@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -54,3 +55,27 @@ def test_a_probe_that_cannot_even_begin_is_begun_anew(
     assert [r.getMessage() for r in caplog.records if r.name == "badgateway.probes"] == [
         "probe p of api is begun anew: OSError(24, 'Too many open files')"
     ] * 2
+
+
+def test_a_probe_that_asks_another_url_remembers_when_it_last_succeeded() -> None:
+    """As when an application is given another port: that is no new application."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> tuple[float, float]:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            probes = Probes(Counters(), "0" * 16, 5.0, 2.0)
+            right = Target("api", "p", "origin", url)
+            await probes.once(frozenset((right,)))
+        moved = replace(right, url="http://127.0.0.1:9/")
+        await probes.once(frozenset((moved,)))
+        assert probes.states[moved].failing
+        return probes.states[right].succeeded, probes.states[moved].succeeded
+
+    before, after = asyncio.run(run())
+    assert before == after > 0

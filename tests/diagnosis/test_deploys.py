@@ -124,6 +124,13 @@ def test_an_application_that_answers_does_not_explain_its_proxy_for_long() -> No
     assert cause(behind(14)) == "undetermined"
 
 
+def test_a_restart_that_no_probe_missed_may_keep_its_proxy_waiting_all_the_same() -> None:
+    origin = replace(probe("origin"), since=NOW - 3600)
+    probes = (probe("edge", 2), origin)
+    assert cause(loading(4, probes=probes, listening=True)) == "deploying"
+    assert cause(loading(14, probes=probes, listening=True)) == "undetermined"
+
+
 def test_workers_that_die_one_after_the_other_are_no_deploy() -> None:
     ends = tuple(WorkerEnd(NOW - i, "uvicorn", "unknown", i) for i in (1, 2, 3))
     assert cause(loading(5, worker_ends=ends)) == "undetermined"

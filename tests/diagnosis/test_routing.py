@@ -1,54 +1,23 @@
-"""The rules about ways that lead to a wrong place, and about the proxy itself."""
+"""The rules about ways that lead to a wrong place."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from badgateway.diagnosis import risks, rules
-from badgateway.diagnosis.evidence import Evidence
-from badgateway.diagnosis.verdict import RiskFound
-from badgateway.events import AnswerOrigin, ServerEnd, UpstreamFailure
-from badgateway.topology import proxystate
+from badgateway.collectors.probes import Target
+from badgateway.collectors.requestheaders import Header
+from badgateway.config.values import Secret
+from badgateway.diagnosis import rules
+from badgateway.diagnosis.verdict import Verdict
 from badgateway.topology.backends import Backend, ProxyPath
 from badgateway.topology.destinations import Destination
-from badgateway.topology.proxyplace import ProxyFound
-from badgateway.topology.proxystate import ProxyState
-from badgateway.topology.routes import LocalAnswer, Route
-from badgateway.topology.ways import Way, Ways
-from tests.diagnosis.builders import BACKEND, LOOPING, NOW, STOPPED, healthy, probe
-
-PLACE = "/etc/nginx/sites-enabled/api:4"
-WRONG = Route("api.test", ":80", "127.0.0.1:9001", place=PLACE)
-LOADED = ProxyState(ProxyFound(loaded_at=NOW - 20), running=True)
-
-
-def way(state: str = "not_listening", route: Route = WRONG, **changes: Any) -> Way:
-    return Way("nginx", Destination(route, state, **changes), is_missed=state != "remote")
-
-
-def astray(route: Route = WRONG) -> Backend:
-    return replace(BACKEND, paths=(ProxyPath("nginx", route, astray=True),))
-
-
-def misled(**changes: Any) -> Evidence:
-    """The application answers at its own address, and 502 comes from the proxy."""
-    evidence = healthy(
-        backend=astray(), probes=(probe("proxy", 3), probe("origin")),
-        ways=Ways(loaded=(way(),)), proxies={"nginx": LOADED},
-        listens_at=("127.0.0.1:8001",),
-    )  # fmt: skip
-    return replace(evidence, **changes)
-
-
-def failed(reason: str, detail: str = "") -> UpstreamFailure:
-    return UpstreamFailure(NOW - 2, reason, 502, "api.test", None, detail)
-
-
-def found(evidence: Evidence, name: str) -> RiskFound | None:
-    return next((risk for risk in risks.find(evidence) if risk.risk == name), None)
+from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.routes import Route
+from badgateway.topology.ways import Idle, Way, Ways
+from tests.diagnosis.builders import BACKEND, LOOPING, NOW, STOPPED, probe
+from tests.diagnosis.routes import LOADED, PLACE, WRONG, asking, astray, failed, misled, way
 
 
 def test_an_address_where_nothing_listens_is_named_with_its_line_and_what_it_was() -> None:
@@ -60,6 +29,66 @@ def test_an_address_where_nothing_listens_is_named_with_its_line_and_what_it_was
     assert PLACE in told
     assert "led to 127.0.0.1:8001" in told
     assert "database" not in told
+
+
+def test_an_application_that_moved_is_told_from_a_proxy_that_was_changed() -> None:
+    own = replace(WRONG, upstream="127.0.0.1:8011")
+    moved = rules.diagnose(
+        misled(backend=astray(own), ways=Ways((replace(way(route=own), before=own.upstream),)))
+    )
+    told = " ".join(moved.evidence)
+    assert "was right until api moved" in told
+    assert "Before that" not in told
+    assert "or have api listen at 127.0.0.1:8011 again" in moved.next_steps[0]
+    unknown = " ".join(rules.diagnose(misled(ways=Ways((way(),)))).evidence)
+    assert "Before that" not in unknown
+    assert "was right" not in unknown
+
+
+def test_a_site_that_fails_for_another_reason_is_not_blamed_on_a_way_nobody_takes() -> None:
+    own = replace(WRONG, site="two.test", upstream="127.0.0.1:8001")
+    ways = Ways((way(), replace(way("listening", own), is_missed=False)))
+    probes = (asking("api.test", 0), asking("two.test", 3), probe("origin"))
+    evidence = misled(ways=ways, probes=probes)
+    assert rules.diagnose(evidence).cause == "undetermined"
+    felt = (asking("api.test", 3), asking("two.test", 0), probe("origin"))
+    assert rules.diagnose(replace(evidence, probes=felt)).cause == "wrong_upstream"
+
+
+def test_of_two_proxies_the_one_that_is_wrong_is_named() -> None:
+    caddy = replace(way(route=replace(WRONG, listen=":81")), proxy="caddy", before="127.0.0.1:8001")
+    right = Way("nginx", Destination(replace(WRONG, upstream="127.0.0.1:8001"), "listening"))
+    probes = (asking("api.test", 0), asking("api.test", 3, 81), probe("origin"))
+    verdict = rules.diagnose(misled(ways=Ways((right, caddy)), probes=probes))
+    assert verdict.summary.startswith("caddy sends api.test to 127.0.0.1:9001")
+
+
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [
+        (ProxyPlace("nginx", "nginx", "web.service"), "systemctl reload web"),
+        (
+            ProxyPlace("nginx", "nginx", container="shop/proxy"),
+            "docker compose -p shop exec proxy nginx -s reload",
+        ),
+        (ProxyPlace("nginx", "nginx", container="edge"), "docker exec edge nginx -s reload"),
+        (
+            ProxyPlace("nginx", "caddy", config="/etc/caddy/Caddyfile"),
+            "caddy reload --config /etc/caddy/Caddyfile",
+        ),
+        (ProxyPlace("nginx", "nginx", binary="/opt/nginx"), "/opt/nginx -s reload"),
+    ],
+)
+def test_a_proxy_is_reloaded_by_what_runs_it(place: ProxyPlace, step: str) -> None:
+    state = replace(LOADED, place=place)
+    steps = rules.diagnose(misled(proxies={"nginx": state})).next_steps
+    assert step in steps
+    assert sum("reload" in each for each in steps) == 1
+
+
+def test_a_wildcard_is_no_address_to_lead_to() -> None:
+    verdict = rules.diagnose(misled(listens_at=("[::]:8001",)))
+    assert verdict.next_steps[0] == f"correct {PLACE} to [::1]:8001"
 
 
 def test_that_it_received_no_request_is_said_only_where_it_can_be_seen() -> None:
@@ -95,20 +124,35 @@ def test_without_a_memory_one_idle_application_is_what_was_meant() -> None:
     evidence = misled(
         backend=replace(backend, paths=(ProxyPath("nginx", WRONG),)), service=None,
         probes=(probe("proxy", 3), probe("origin", 3, "connect_refused", 0)), listening=False,
-        idle=("shop listens at 127.0.0.1:8001",), listens_at=(),
+        idle=(Idle("shop", "127.0.0.1:8001"),), listens_at=(), ready=0.0,
     )  # fmt: skip
     verdict = rules.diagnose(evidence)
     assert verdict.cause == "wrong_upstream"
+    assert "badgateway verify shop" in verdict.next_steps
+    assert not any("127.0.0.1:9001 has received" in fact for fact in verdict.evidence)
     assert "shop listens at 127.0.0.1:8001, and no proxy leads there" in verdict.summary
-    two = replace(evidence, idle=("a listens at x", "b listens at y"))
-    assert rules.diagnose(two).cause == "undetermined"
+    two = rules.diagnose(replace(evidence, idle=(Idle("a", "x"), Idle("b", "y"))))
+    assert two.cause == "undetermined"
+    assert "nginx sends api.test to 127.0.0.1:9001, where nothing listens" in two.summary
+    assert any("b listens at y, and no proxy" in fact for fact in two.evidence)
+    assert f"see {PLACE} for what should listen there" in two.next_steps
+    answered_before = replace(evidence, ready=NOW - 3600)
+    assert rules.diagnose(answered_before).cause == "undetermined"
 
 
 def test_without_a_memory_the_only_way_that_leads_nowhere_is_the_missing_one() -> None:
-    evidence = misled(backend=BACKEND, ways=Ways(), proxies={}, lost=(way(),))
+    probes = (asking("api.test", 3), probe("origin"))
+    evidence = misled(backend=BACKEND, ways=Ways(), proxies={}, lost=(way(),), probes=probes)
     verdict = rules.diagnose(evidence)
     assert (verdict.cause, verdict.subject) == ("wrong_upstream", "127.0.0.1:9001")
     assert "api itself answers at 127.0.0.1:8001" in verdict.summary
+    header = Header("Host", Secret("api.test"))
+    headed = replace(probe("edge", 3), target=Target("api", "e", "edge", "http://127.0.0.1/",
+                                                     headers=(header,)))  # fmt: skip
+    told = rules.diagnose(replace(evidence, probes=(headed, probe("origin"))))
+    assert told.cause == "wrong_upstream"
+    forgotten = way(route=replace(WRONG, site="old.test"))
+    assert rules.diagnose(replace(evidence, lost=(forgotten,))).cause == "undetermined"
     other = way(route=replace(WRONG, upstream="127.0.0.1:9002"))
     assert rules.diagnose(replace(evidence, lost=(way(), other))).cause == "undetermined"
 
@@ -136,6 +180,19 @@ def test_an_application_that_listens_elsewhere_than_it_should_is_found() -> None
     assert any("api listens at 127.0.0.1:8011" in fact for fact in verdict.evidence)
 
 
+def test_a_verdict_stands_until_the_new_configuration_was_asked() -> None:
+    healed = misled(ways=Ways((replace(way("listening"), is_missed=False),)))
+    before, after = rules.diagnose(misled()), rules.diagnose(healed)
+    assert (before.cause, after.cause) == ("wrong_upstream", "undetermined")
+    unasked = replace(LOADED, found=ProxyFound(loaded_at=NOW - 0.5))
+    waiting = replace(healed, proxies={"nginx": unasked})
+    assert rules.standing(after, before, waiting) == before
+    assert rules.standing(after, before, healed) == after
+    assert rules.standing(after, None, waiting) == after
+    well = Verdict("none")
+    assert rules.standing(well, before, waiting) == well
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["log", "resolver"])
 def test_a_name_that_leads_nowhere(told: bool) -> None:
     route = replace(WRONG, upstream="api.internal:8001")
@@ -147,6 +204,19 @@ def test_a_name_that_leads_nowhere(told: bool) -> None:
     )
     verdict = rules.diagnose(evidence)
     assert (verdict.cause, verdict.subject) == ("name_unresolved", "api.internal")
+
+
+def test_a_failure_of_before_does_not_explain_those_that_followed() -> None:
+    route = replace(WRONG, upstream="api.internal:8001")
+    evidence = misled(
+        backend=astray(route), ways=Ways((way("listening", route),)),
+        probes=(probe("proxy", 9), probe("origin")),
+    )  # fmt: skip
+    for reason in ("dns_failure", "socket_missing", "socket_denied"):
+        before, after = failed(reason), replace(failed("read_timeout"), at=NOW - 1)
+        assert rules.diagnose(replace(evidence, failures=(before,))).cause != "undetermined"
+        both = rules.diagnose(replace(evidence, failures=(before, after)))
+        assert both.cause == "undetermined"
 
 
 def test_a_socket_that_is_not_there_or_not_to_be_opened() -> None:
@@ -176,48 +246,6 @@ def test_a_host_that_cannot_be_reached() -> None:
     assert rules.diagnose(refused).cause == "undetermined"
 
 
-def test_a_port_that_is_taken() -> None:
-    ended = ServerEnd(NOW - 3, "uvicorn", "bind_failure", detail="errno 98")
-    evidence = healthy(
-        service=LOOPING, server_ends=(ended,), listening=True, listener="old.service",
-        probes=(probe("edge", 3),), ready=0.0,
-    )  # fmt: skip
-    verdict = rules.diagnose(evidence)
-    assert (verdict.cause, verdict.subject) == ("port_conflict", "127.0.0.1:8001")
-    assert "old.service listens there" in verdict.summary
-    assert rules.diagnose(replace(evidence, server_ends=())).cause == "crash_loop"
-
-
-def test_a_proxy_that_does_not_run_or_does_not_listen() -> None:
-    outside = (probe("proxy", 3, "connect_refused", 0), probe("origin"))
-    said = proxystate.Tested(False, 'unknown directive "prox_pass"', PLACE)
-    dead = misled(
-        backend=BACKEND, probes=outside, ways=Ways(), listens_at=(),
-        proxies={"nginx": ProxyState(running=False, tested=said)},
-    )  # fmt: skip
-    verdict = rules.diagnose(dead)
-    assert (verdict.cause, verdict.subject) == ("proxy_down", "nginx")
-    assert any("prox_pass" in fact for fact in verdict.evidence)
-    deaf = replace(
-        dead, proxies={"nginx": ProxyState(running=True)}, proxies_deaf={"nginx": (":80",)}
-    )
-    assert "does not listen at :80" in rules.diagnose(deaf).summary
-    listening = replace(deaf, proxies_deaf={})
-    assert rules.diagnose(listening).cause == "undetermined"
-
-
-def test_a_proxy_that_answers_by_itself() -> None:
-    local = ProxyState(ProxyFound(local=(LocalAnswer("*", ":80", 502, place=PLACE),)), True)
-    evidence = misled(backend=BACKEND, ways=Ways(), proxies={"nginx": local})
-    verdict = rules.diagnose(evidence)
-    assert verdict.cause == "proxy_answers_itself"
-    assert PLACE in verdict.summary
-    refusal = AnswerOrigin(NOW - 5, "proxy", "api.test", "limiting requests, excess: 0.9")
-    told = replace(evidence, proxies={"nginx": LOADED}, own_answers=(refusal,))
-    assert "limiting requests" in rules.diagnose(told).summary
-    assert rules.diagnose(replace(told, own_answers=())).cause == "undetermined"
-
-
 def test_a_standby_that_was_stopped_is_no_failure() -> None:
     spare = replace(WRONG, upstream="127.0.0.1:8001", group="shop", backup=True)
     evidence = misled(
@@ -227,76 +255,3 @@ def test_a_standby_that_was_stopped_is_no_failure() -> None:
     )  # fmt: skip
     assert rules.diagnose(evidence).cause == "none"
     assert rules.diagnose(replace(evidence, service=LOOPING)).cause == "crash_loop"
-
-
-def test_what_a_reload_would_bring_is_told_before() -> None:
-    state = replace(LOADED, pending=True, pending_since=NOW - 30)
-    was = Route("api.test", ":80", "127.0.0.1:8001")
-    coming = replace(way(), was=(was,))
-    evidence = healthy(ways=Ways(coming=(coming,)), proxies={"nginx": state})
-    risk = found(evidence, "next_reload_misroutes")
-    assert risk is not None
-    assert (risk.subject, risk.since) == ("127.0.0.1:9001", NOW - 30)
-    assert "api.test to 127.0.0.1:9001 (now 127.0.0.1:8001): nothing listens there" in risk.summary
-    assert any(PLACE in fact for fact in risk.evidence)
-    assert rules.diagnose(evidence).cause == "none"
-
-
-def test_a_name_that_nginx_cannot_load_makes_the_reload_fail() -> None:
-    route = replace(WRONG, upstream="gone.internal:80")
-    evidence = healthy(ways=Ways(coming=(way("name_unresolved", route),)))
-    assert found(evidence, "next_reload_misroutes") is None
-    risk = found(evidence, "next_reload_fails")
-    assert risk is not None
-    assert risk.subject == "gone.internal"
-    later = healthy(ways=Ways(coming=(way("name_unresolved", replace(route, dynamic=True)),)))
-    assert found(later, "next_reload_misroutes") is not None
-    assert found(later, "next_reload_fails") is None
-
-
-def test_a_configuration_that_the_proxy_would_refuse() -> None:
-    state = ProxyState(tested=proxystate.Tested(False, 'unknown directive "prox_pass"', PLACE))
-    risk = found(healthy(proxies={"nginx": state}), "next_reload_fails")
-    assert risk is not None
-    assert PLACE in risk.next_steps[0]
-    unknown = ProxyState(tested=proxystate.Tested(None, "permission denied"))
-    assert found(healthy(proxies={"nginx": unknown}), "next_reload_fails") is None
-
-
-def test_a_name_that_leads_elsewhere_since_it_was_loaded() -> None:
-    route = replace(WRONG, upstream="api.internal:80")
-    pinned = way("remote", route, addresses=("10.0.0.5",))
-    moved = replace(pinned, moved=("10.0.0.6",), moved_since=NOW - 60)
-    risk = found(healthy(ways=Ways(loaded=(moved,))), "name_pinned")
-    assert risk is not None
-    assert "still sends api.test to 10.0.0.5" in risk.summary
-    assert risk.since == NOW - 60
-    assert found(healthy(ways=Ways(loaded=(pinned,))), "name_pinned") is None
-
-
-_SOCKET = replace(WRONG, upstream="unix:/run/api.sock")
-_FAR = replace(WRONG, upstream="192.0.2.7:80")
-EACH = (
-    misled(),
-    misled(ways=Ways(loaded=(way("name_unresolved", replace(WRONG, upstream="gone:80")),))),
-    misled(backend=astray(_SOCKET), ways=Ways(loaded=(way("socket_missing", _SOCKET),))),
-    misled(backend=astray(_SOCKET), ways=Ways(loaded=(way("socket_permission", _SOCKET),))),
-    misled(
-        backend=Backend("far", paths=(ProxyPath("nginx", _FAR),)), service=None, listening=None,
-        ways=Ways(loaded=(way("remote", _FAR),)), listens_at=(),
-        probes=(probe("origin", 3, "connect_unreachable", 0),),
-    ),
-    misled(
-        backend=BACKEND, ways=Ways(), probes=(probe("proxy", 3, "connect_refused", 0),),
-        proxies={"nginx": ProxyState(running=False)},
-    ),
-    misled(
-        backend=BACKEND, ways=Ways(),
-        own_answers=(AnswerOrigin(NOW - 5, "proxy", "api.test", "limiting requests"),),
-    ),
-    healthy(
-        service=LOOPING, listening=True, listener="old.service", probes=(probe("edge", 3),),
-        server_ends=(ServerEnd(NOW - 3, "uvicorn", "bind_failure"),), ready=0.0,
-    ),
-)  # fmt: skip
-"""Evidence of each cause of this file."""

@@ -28,7 +28,7 @@ from tests.diagnosis.builders import (
     probe,
     restarts,
 )
-from tests.diagnosis.test_routing import EACH
+from tests.diagnosis.routes import EACH
 
 
 def test_a_healthy_path_is_none() -> None:

@@ -70,7 +70,8 @@ def test_a_compose_files_services_are_expected_by_name_and_where_published(
         ("backends: []\n", "lists nothing"),
         ("127.0.0.1:8001\nshop:port\n", ":2: `shop:port` is no address"),
         ("proxies: []\n", "neither a list of addresses nor has it `backends`"),
-        ("just words\n", "neither a list of addresses nor has it `backends`"),
+        ("just words\n", ":1: `just words` is no address: no port"),
+        ("# ours\n127.0.0.1:8001\n127.0.0.1\n", ":3: `127.0.0.1` is no address: no port"),
         ("a: [\n", "neither a list of addresses nor YAML"),
     ],
 )
@@ -92,3 +93,9 @@ def test_a_list_that_is_none_is_told_why(tmp_path: Path, text: str, said: str) -
 def test_the_nearest_address_is_the_one_that_was_meant(written: str, meant: str) -> None:
     known = ("127.0.0.1:8001", "10.0.0.2:9000", "unix:/run/shop.sock", "unix:/run/mail.sock")
     assert expected.nearest(written, known) == meant
+
+
+def test_of_several_that_are_as_near_none_was_surely_meant() -> None:
+    known = ("127.0.0.1:8101", "127.0.0.1:8102", "127.0.0.1:8103")
+    assert expected.nearest("127.0.0.1:8109", known) == ""
+    assert expected.nearest("127.0.0.1:8120", known) == "127.0.0.1:8102"  # digits exchanged

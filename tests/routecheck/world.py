@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Host:
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sockets: dict[str, str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    servers: frozenset[str] = frozenset(("127.0.0.53",))
 
     def listens(self, address: str) -> bool | None:
         return address in self.listening
@@ -38,6 +40,9 @@ class Host:
 
     def is_here(self, address: str) -> bool:
         return address.startswith("127.") or address == "::1"
+
+    def asks(self, servers: Collection[str]) -> bool:
+        return set(servers) <= self.servers
 
 
 def trusted_caddy() -> str:

@@ -1,4 +1,5 @@
 """May a proxy connect to a unix socket, by the files' rights; compared with the kernel."""
+
 from __future__ import annotations
 
 import os

@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,27 @@ def test_it_has_no_rights_and_no_environment(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_says_too_much_is_ended() -> None:
     with pytest.raises(sandbox.SandboxError, match="`yes` wrote too much"):
         asyncio.run(sandbox.run(("/usr/bin/yes",), strict=False))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import time; time.sleep(60)",
+        "import os, time\nif not os.fork():\n    os.setsid(); time.sleep(3)",
+        "print('x' * 99_999_999)",
+    ],
+    ids=["does not end", "leaves a child that holds its pipes", "says too much"],
+)
+def test_nothing_of_it_is_left_to_the_event_loop(program: str) -> None:
+    script = (
+        "import asyncio, sys\nfrom badgateway.topology import sandbox\nsandbox.SECONDS = 0.5\n"
+        "try:\n    asyncio.run(sandbox.run(('/usr/bin/python3', '-c', sys.argv[1]), False))\n"
+        "except sandbox.SandboxError as error:\n    print(error)\n"
+    )
+    words = [sys.executable, "-X", "dev", "-c", script, program]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True)
+    assert "`python3` " in ended.stdout
+    assert ended.stderr == ""
 
 
 def test_it_reaches_nobody_by_tcp() -> None:

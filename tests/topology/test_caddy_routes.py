@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badgateway.topology.backends import Backend, PathMap, Place, join, same_address
+from badgateway.topology.backends import Backend, PathMap, Place, same_address
 from badgateway.topology.caddy import address, routes
 from badgateway.topology.caddy_logs import logs
+from badgateway.topology.joining import join
 from badgateway.topology.routes import Route
 from tests.lab.require import require
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from badgateway.topology import containers
-from badgateway.topology.backends import Backend, join
+from badgateway.topology.backends import Backend
 from badgateway.topology.container_shell import shell_first
+from badgateway.topology.joining import join
 from badgateway.topology.routes import Route
 
 GUNICORN = ["gunicorn", "app:app", "--bind", "0.0.0.0:8000"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
+from badgateway.collectors.sight import HostSight
+from badgateway.sources.names import servers
 from badgateway.topology.backends import Backend
 from badgateway.topology.destinations import Resolved, destination, name_of, problem
 from badgateway.topology.routes import Route
@@ -20,6 +24,7 @@ class Seen:
     sockets: dict[str, str] = field(default_factory=dict)
     here: frozenset[str] = frozenset(("127.0.0.1", "::1", "10.0.0.1"))
     blind: bool = False
+    servers: frozenset[str] = frozenset(("192.0.2.53",))
 
     def listens(self, address: str) -> bool | None:
         return None if self.blind else address in self.listening
@@ -35,6 +40,9 @@ class Seen:
 
     def is_here(self, address: str) -> bool:
         return address in self.here
+
+    def asks(self, servers: Collection[str]) -> bool:
+        return set(servers) <= self.servers
 
 
 def at(upstream: str) -> Route:
@@ -98,6 +106,43 @@ def test_a_host_that_cannot_be_seen_accuses_nobody() -> None:
 def test_since_when_a_name_leads_nowhere_is_kept() -> None:
     seen = Seen(names={"gone": Resolved((), True, 7.0)})
     assert destination(at("gone:80"), seen).since == 7.0
+
+
+@pytest.mark.parametrize(
+    ("resolvers", "gone", "unserved"),
+    [
+        ((), "name_unresolved", "not_listening"),
+        (("192.0.2.53",), "name_unresolved", "not_listening"),
+        (("192.0.2.53", "192.0.2.54"), "unknown", "unknown"),
+        (("127.0.0.11",), "unknown", "unknown"),  # Docker's own
+    ],
+)
+def test_a_name_that_is_asked_of_other_name_servers_is_not_known_here(
+    resolvers: tuple[str, ...], gone: str, unserved: str
+) -> None:
+    seen = Seen(
+        {"127.0.0.1:8001": "api.service"},
+        {"gone": Resolved((), True, 7.0), "app": Resolved(("127.0.0.1",), True)},
+    )
+
+    def state(upstream: str) -> str:
+        route = replace(at(upstream), dynamic=True, resolvers=resolvers)
+        return destination(route, seen).state
+
+    assert (state("gone:80"), state("app:8002")) == (gone, unserved)
+    assert state("app:8001") == "listening"
+
+
+def test_this_host_asks_the_name_servers_of_its_resolv_conf(tmp_path: Path) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("# nameserver 9.9.9.9\nsearch lan\nnameserver 192.0.2.53\nnameserver ::1\n")
+    sight = HostSight(servers=servers(str(conf)))
+    assert sight.servers == {"192.0.2.53", "::1"}
+    assert sight.asks(())
+    assert sight.asks(("192.0.2.53:53", "[::1]:53", "[::1]"))
+    assert not sight.asks(("192.0.2.53:5353",))
+    assert not sight.asks(("192.0.2.53", "127.0.0.11"))
+    assert servers(str(tmp_path / "none")) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,13 @@ def routes(folder: Path, server: str, http: str = "") -> set[tuple[str, str, str
         ("uwsgi_pass uwsgi://127.0.0.1:3031;", "127.0.0.1:3031", "uwsgi"),
         ("scgi_pass 127.0.0.1:4000;", "127.0.0.1:4000", "scgi"),
         ("grpc_pass grpc://127.0.0.1:50051;", "127.0.0.1:50051", "grpc"),
-        ("grpc_pass grpcs://127.0.0.1;", "127.0.0.1:443", "grpc"),
+        ("grpc_pass grpcs://127.0.0.1:443;", "127.0.0.1:443", "grpc"),
+        ("grpc_pass grpcs://127.0.0.1;", "127.0.0.1", "grpc"),  # which nginx refuses
+        ("proxy_pass http://127.0.0.1:8001?a=b;", "127.0.0.1:8001", "http"),
+        ("proxy_pass http://unix:///run/app.sock;", "unix:/run/app.sock", "http"),
+        ("uwsgi_pass unix:///run/app.sock;", "unix:/run/app.sock", "uwsgi"),
+        ("proxy_pass $scheme://127.0.0.1:8001;", "127.0.0.1:8001", "http"),
+        ("proxy_pass ${scheme}://app;", "{app}", "http"),  # 80 or 443
         ('set $app "http://app:8001"; proxy_pass $app;', "app:8001", "http"),
         ("set $app app; proxy_pass http://$app:8001;", "app:8001", "http"),
         ("proxy_pass http://$arg_host:8001;", "{$arg_host:8001}", "http"),

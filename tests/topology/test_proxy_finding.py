@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -17,9 +18,11 @@ from typing import Any
 import pytest
 
 from badgateway import config as settings
+from badgateway.blocking import Blocking
 from badgateway.packages import files
 from badgateway.packages.roots import Root
 from badgateway.topology import configured, proxy_finding, proxy_options, proxy_processes
+from badgateway.topology.nginx_reading import NginxFiles
 from badgateway.topology.proxy_finding import ProxyFinder
 from badgateway.topology.proxyplace import ProxyPlace
 from tests.lab.require import require, unavailable
@@ -126,6 +129,33 @@ def test_a_configured_proxy_is_the_one_that_runs_with_its_file(tmp_path: Path) -
             assert (laid.name, laid.pid) == ("shop", next(iter(found.values())).pid)
 
 
+def test_an_nginx_in_a_network_of_its_own_is_known_to_be(tmp_path: Path) -> None:
+    if os.geteuid():
+        unavailable("root is needed to make a network")
+    for name in ("here", "apart"):
+        (tmp_path / name).mkdir()
+    locations = "location / { proxy_pass http://127.0.0.1:8001; }"
+    locations += " location /far { proxy_pass http://10.1.0.2:80; }"
+    nginx = Nginx(tmp_path / "apart", f"server {{ listen 80; {locations} }}")
+    words = [str(require("nginx")), "-c", str(nginx.config), "-p", str(nginx.folder)]
+    words = ["unshare", "--net", *words, "-e", str(nginx.log)]
+    with (
+        Nginx(tmp_path / "here", SERVER),
+        running(words, (nginx.folder / "nginx.pid").exists),
+    ):
+        found = places(ProxyFinder().look({}, ()), tmp_path)
+        apart = {Path(place.prefix).name: place for place in found.values()}
+        assert {name: place.is_apart for name, place in apart.items()} == {
+            "here": False, "apart": True,
+        }  # fmt: skip
+        seen = asyncio.run(NginxFiles().look(apart["apart"], Blocking("reading", 5.0)))
+        assert [(r.listen, r.upstream) for r in seen.on_disk or ()] == [
+            ("", "{127.0.0.1:8001}"), ("", "10.1.0.2:80"),
+        ]  # fmt: skip
+        assert seen.listens == ()
+        assert {log.path for log in seen.logs or ()} >= {str(tmp_path / "apart/access.log")}
+
+
 def test_what_only_calls_itself_nginx_is_none(tmp_path: Path) -> None:
     title = "nginx: master process /usr/sbin/nginx -c /etc/passwd"
     script = tmp_path / "calling.py"
@@ -140,7 +170,7 @@ def test_what_only_calls_itself_nginx_is_none(tmp_path: Path) -> None:
         assert pid not in {master.pid for master in proxy_processes.masters()}
 
 
-def test_where_programs_cannot_be_seen_only_root_is_believed(
+def test_where_programs_cannot_be_seen_only_root_and_docker_are_believed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if os.geteuid():
@@ -157,7 +187,19 @@ def test_where_programs_cannot_be_seen_only_root_is_believed(
         with running(words, lambda: True, executable=python, user=user, cwd="/") as pid:
             while Path(f"/proc/{pid}/comm").read_text() != "nginx\n":
                 time.sleep(0.01)
-            assert (pid in {master.pid for master in proxy_processes.masters()}) is believed
+            found = ProxyFinder().look({}, ())
+            assert (pid in {place.pid for place in found.values()}) is believed
+            for told in (
+                ["nginx"],
+                ["/docker-entrypoint.sh", "nginx", "-g", "daemon off;"],
+                ["app"],
+            ):
+                document = {
+                    "Id": "a" * 64, "Name": "/web", "State": {"Pid": pid},
+                    "Path": told[0], "Args": told[1:],
+                }  # fmt: skip
+                contained = ProxyFinder().look({}, (document,))
+                assert ("web" in contained) is (believed or "nginx" in told)
 
 
 def test_a_caddy_without_unit_is_found_with_its_file(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from badgateway.topology.backends import Backend
 from badgateway.topology.launch import Launch, parse_command
 from badgateway.topology.launch_gunicorn import gunicorn
 from badgateway.topology.launch_others import granian, hypercorn
-from badgateway.topology.launch_uwsgi import uwsgi
 from badgateway.topology.launch_uvicorn import uvicorn
+from badgateway.topology.launch_uwsgi import uwsgi
 from badgateway.topology.nginx_reading import NginxFiles
 from badgateway.topology.nginx_timeouts import seconds
 from badgateway.topology.proxyplace import ProxyPlace

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from badgateway.topology import ways
-from badgateway.topology.backends import Backend, PathMap, join
+from badgateway.topology.backends import Backend, PathMap
 from badgateway.topology.destinations import Resolved, destination
 from badgateway.topology.homes import SETTLED_SECONDS, TRIAL_SECONDS, Homes
+from badgateway.topology.joining import join
 from badgateway.topology.proxyplace import ProxyFound
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Ways
@@ -29,6 +30,9 @@ class Known:
 
     def stands_for(self, upstream: str) -> list[str]:
         return self._here.get(upstream, [])
+
+    def holder(self, proxy: str, upstream: str) -> str:
+        return self._seen.owner(upstream)
 
     def is_broken(self, route: Route) -> bool:
         return destination(route, self._seen).is_broken
@@ -65,6 +69,14 @@ def test_a_site_that_leads_nowhere_belongs_to_the_application_it_led_to() -> Non
     assert [(path.route, path.astray) for path in shop.paths] == [(NOWHERE, True)]
     assert shop.addresses == ("127.0.0.1:8001",)
     assert shop.upstreams == ("127.0.0.1:9001",)
+
+
+def test_an_application_is_known_by_what_its_unit_holds() -> None:
+    """As one whose command line does not name the port, or names another by now."""
+    seen = Seen({"127.0.0.1:9001": "shop.service"})
+    shop = joined(NOWHERE, seen=seen).by_name("shop")
+    assert shop is not None
+    assert [(path.route, path.astray) for path in shop.paths] == [(NOWHERE, False)]
 
 
 def test_without_a_memory_an_address_is_a_backend_of_its_own() -> None:
@@ -194,10 +206,44 @@ def test_an_application_first_known_by_its_address_is_the_same() -> None:
     assert shop.paths[0].astray
 
 
+def test_where_a_site_led_before_is_told_with_its_broken_way() -> None:
+    homes = settled(RIGHT, OTHER)
+    (way,) = found((NOWHERE, OTHER), (), homes)["shop"].broken
+    assert way.before == "127.0.0.1:8001"
+    away = replace(RIGHT, upstream="127.0.0.1:8002")
+    (given,) = found((away, OTHER), (), homes)["shop"].given_away
+    assert given.before == "127.0.0.1:8001"
+
+
+def test_an_application_that_moved_was_where_its_site_still_leads() -> None:
+    homes = settled(RIGHT, OTHER)
+    moved = replace(SHOP, listens=("127.0.0.1:8011",))
+    seen = Seen({"127.0.0.1:8011": "shop.service"})
+    paths = join((moved, DESK), [("nginx", (RIGHT, OTHER))], Known(homes, seen))
+    homes.learn(paths, ("shop",), 1001.0, frozenset((RIGHT.upstream,)))
+    (way,) = ways.find(paths, {}, homes, seen)["shop"].broken
+    assert way.before == way.route.upstream == "127.0.0.1:8001"
+
+
+def test_an_address_that_never_answered_is_not_where_a_site_led_before() -> None:
+    homes = Homes()
+    homes.learn(joined(RIGHT, seen=Seen()), ("shop",), 1000.0, frozenset((RIGHT.upstream,)))
+    assert homes.led("nginx", "shop.test", "shop") == ""
+
+
+def test_an_application_is_at_home_where_it_was_known_by_its_address_alone() -> None:
+    homes = Homes()
+    homes.learn(join((), [("nginx", (RIGHT,))], Known(Homes())), (), 1000.0)
+    assert homes.of("nginx", "shop.test") == {"127.0.0.1:8001"}
+    homes.learn(joined(RIGHT, homes=homes), (), 1001.0)
+    assert homes.of("nginx", "shop.test") == {"shop"}
+
+
 def test_homes_survive_a_restart() -> None:
     homes = Homes([*settled(RIGHT, OTHER).memory(), ("half",), None])
     assert homes.of("nginx", "shop.test") == {"shop"}
     assert homes.at_home("desk") == {("nginx", "desk.test")}
+    assert homes.led("nginx", "desk.test", "desk") == "127.0.0.1:8002"
 
 
 def test_a_pinned_name_is_judged_by_what_it_led_to_when_it_was_loaded() -> None:

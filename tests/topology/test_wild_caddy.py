@@ -8,7 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway.blocking import Blocking
-from badgateway.topology import caddy, caddy_answers, caddy_asking, caddy_files
+from badgateway.packages import files
+from badgateway.topology import (
+    caddy,
+    caddy_answers,
+    caddy_asking,
+    caddy_files,
+    proxytest,
+    sandbox,
+)
 from badgateway.topology.containment import seen_from_here
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 from badgateway.topology.routes import LocalAnswer, Route
+from badgateway.topology.unit_environment import UnitEnvironment
 from tests.lab.require import require
 from tests.servers import free_port
+
+PLAIN = UnitEnvironment()
 
 
 @pytest.fixture
@@ -34,13 +45,15 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def look(folder: Path, text: str, **files: str) -> ProxyFound:
+def look(folder: Path, text: str, environment: UnitEnvironment = PLAIN, **files: str) -> ProxyFound:
     """What is found of a Caddyfile, by the real adapter; no admin API is asked."""
     for name, content in files.items():
         (folder / name.replace("_", ".")).write_text(content)
     main = folder / "Caddyfile"
     main.write_text(text)
-    place = ProxyPlace("web", config=str(main), binary=str(require("caddy")), admin="")
+    place = ProxyPlace(
+        "web", config=str(main), binary=str(require("caddy")), admin="", environment=environment
+    )
     return asyncio.run(caddy_asking.look(place, Blocking("reading", 5.0)))
 
 
@@ -73,6 +86,79 @@ def test_a_variable_without_value_is_told_before_the_block_becomes_the_global_op
     found = look(folder, "{$SITE:a.test} {\n\treverse_proxy 127.0.0.1:8001\n}\n")
     assert [(r.site, r.upstream) for r in found.on_disk or ()] == [("a.test", "127.0.0.1:8001")]
     assert found.problems == {"caddy-config": ""}
+
+
+def test_a_variable_has_the_value_that_its_unit_gives_it(folder: Path) -> None:
+    (folder / "caddy.env").write_text('# where to\nTO="127.0.0.1:8002"\nSITE=b.test\nOWN=x\n')
+    properties = {
+        "Environment": ["SITE=a.test", "PORT=81", "NOT=this"],
+        "EnvironmentFiles": [(f"{folder}/caddy.env", False), (f"{folder}/none.env", True)],
+        "UnsetEnvironment": ["NOT"],
+    }
+    environment = UnitEnvironment.of(properties)
+    text = "http://{$SITE}:{$PORT} {\n\treverse_proxy {$TO} {$MORE:127.0.0.1:9}\n}\n"
+    found = look(folder, text, environment)
+    assert found.problems == {"caddy-config": ""}
+    assert [(r.site, r.listen, r.upstream) for r in found.on_disk or ()] == [
+        ("b.test", ":81", "127.0.0.1:8002"), ("b.test", ":81", "127.0.0.1:9"),
+    ]  # fmt: skip
+    found = look(folder, text.replace("MORE", "TO"), environment)  # a default gives way
+    assert [r.upstream for r in found.on_disk or ()] == ["127.0.0.1:8002"]
+    assert problem(folder, look(folder, "{$NOT} {\n}\n", environment)) == (
+        "Caddyfile:1: {$NOT} has no default, and its value is Caddy's own"
+    )
+
+
+@pytest.mark.parametrize("name", ["HOME", "PATH", "LD_PRELOAD", "GODEBUG"])
+def test_a_variable_that_steers_a_program_is_not_handed_to_it(folder: Path, name: str) -> None:
+    environment = UnitEnvironment((f"{name}=/x",))
+    assert environment.values([name]) == {name: "/x"}
+    found = look(folder, f"http://a.test {{\n\troot * {{${name}}}\n}}\n", environment)
+    assert f"{{${name}}} has no default" in problem(folder, found)
+
+
+def test_only_the_variables_that_a_caddyfile_names_are_handed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Mapping[str, str]] = []
+
+    async def run(argv: object, strict: bool, environment: Mapping[str, str]) -> sandbox.Ran:
+        handed.append(environment)
+        return sandbox.Ran(0, b"{}", b"")
+
+    monkeypatch.setattr(sandbox, "run", run)
+    environment = UnitEnvironment(("TO=a:1", "TOKEN=hunter2"))
+    look(folder, "# {$TOKEN}\n:80 {\n\treverse_proxy {$TO}\n}\n", environment)
+    assert handed == [{"TO": "a:1"}]
+    assert "hunter2" not in repr(ProxyPlace("web", environment=environment))
+
+
+@pytest.mark.parametrize("line", ["{$TOKEN}", "reverse_proxy http://{$TOKEN}/a"])
+def test_what_caddy_says_of_a_variables_value_is_not_repeated(folder: Path, line: str) -> None:
+    environment = UnitEnvironment(("TOKEN=hunter2:7",))
+    found = look(folder, f":80 {{\n\t{line}\n}}\n", environment)
+    assert problem(folder, found) == (
+        "`caddy adapt` refused Caddyfile: Caddyfile:2, with values of its unit's environment, "
+        "which are not repeated here"
+    )
+    told = proxytest.caddy(found, is_caddyfile=True)
+    assert told is not None
+    assert (told.valid, told.place) == (False, f"{folder}/Caddyfile:2")
+
+
+def test_an_environment_file_that_cannot_be_read_leaves_every_value_unknown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files, "read_text", refused)
+    environment = UnitEnvironment(("TO=a:1",), (("/etc/caddy/secret", True),))
+    found = look(folder, ":80 {\n\treverse_proxy {$TO}\n}\n", environment)
+    assert problem(folder, found) == (
+        "Caddyfile:2: {$TO} has no default, and its unit's environment cannot be read: "
+        "permission denied"
+    )
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,25 @@ def test_a_name_is_looked_up_again_or_pinned(
     assert found.problems == {"nginx-config": ""}
 
 
+def test_the_name_servers_that_nginx_itself_asks_are_known(tmp_path: Path) -> None:
+    found = look(
+        tmp_path,
+        "http { resolver 127.0.0.11 [::1]:5353 valid=10s ipv6=off;"
+        " upstream own { zone o 64k; resolver 10.0.0.2; server own:1 resolve; server fixed:1; }"
+        " upstream whole { zone w 64k; server whole:1 resolve; }"
+        " server { set $a app;"
+        " location / { proxy_pass http://$a:1; } location /own { proxy_pass http://own; }"
+        " location /whole { proxy_pass http://whole; }"
+        " location /in { resolver 10.0.0.3; set $b inner; proxy_pass http://$b:1; }"
+        " location /once { proxy_pass http://once:1; } } }",
+    )
+    outside = ("127.0.0.11", "[::1]:5353")
+    assert {r.upstream: r.resolvers for r in found.on_disk or ()} == {
+        "app:1": outside, "own:1": ("10.0.0.2",), "fixed:1": (), "whole:1": outside,
+        "inner:1": ("10.0.0.3",), "once:1": (),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     [

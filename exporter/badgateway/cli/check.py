@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,14 +96,16 @@ def check(
     Exit codes: 0 clean, 1 findings at or above --fail-on, 2 could not check.
     """
     logs.set_up("error", "logfmt")
+    if "" in subjects:
+        common.fail("an empty argument: name a BACKEND, a PROXY or a PATH")
     paths = [Path(subject) for subject in subjects if _is_path(subject)]
     names = [subject for subject in subjects if not _is_path(subject)]
     binary = str(caddy_binary or "")
     results = asyncio.run(
         _check(
             Wanted(
-                [path for path in paths if _configuration(path) is None],
-                [file for path in paths if (file := _configuration(path)) is not None],
+                [path for path in paths if _is_project(path)],
+                [path for path in paths if not _is_project(path)],
                 names, everything=not subjects, here=here,
                 asked=asyncio.run(asked(expect, against, renames, resolve, binary)),
                 caddy_binary=binary,
@@ -117,7 +120,13 @@ def check(
 async def _check(
     wanted: Wanted, virtualenv: Path | None, entry: str, config_file: Path | None
 ) -> Sequence[Checked]:
-    chosen = [projects.at(path, virtualenv, entry) for path in wanted.projects]
+    chosen: list[projects.Subject] = []
+    results: list[Checked] = []
+    for path in wanted.projects:
+        try:
+            chosen.append(projects.at(path, virtualenv, entry))
+        except projects.NoProjectError as error:
+            results.append(Checked(str(path), "unknown", str(error), ()))
     files = ProxyFiles(wanted)
     host = None
     if wanted.names or wanted.everything or files.needs_host:
@@ -134,17 +143,17 @@ async def _check(
             if name not in every:
                 told = ", ".join(dict.fromkeys(every)) or "none"
                 common.fail(
-                    f"no backend `{name}` whose start can be judged, and no proxy of this name; "
-                    f"known: {told}"
+                    f"no backend `{name}` whose start can be judged, no proxy of this name and "
+                    f"{_missed(name)}; known: {told}"
                 )
         chosen += [s for s in known if wanted.everything or s.name in wanted.names]
         places = [p for p in proxies if wanted.everything or p.name in wanted.names]
-    if not (chosen or places or wanted.files):
+    if not (chosen or places or wanted.files or results):
         common.fail(
             "no backend whose start can be judged and no proxy was found on this host; name a PATH "
             "to check"
         )
-    results = [await projects.judged(subject) for subject in chosen]
+    results += [await projects.judged(subject) for subject in chosen]
     results += [await files.judged(file, host) for file in wanted.files]
     if host is not None:
         results += [await files.found(place, host) for place in places]
@@ -155,18 +164,31 @@ def _is_path(subject: str) -> bool:
     """Whether a path is meant, not a backend: that of a container may be ``project/service``."""
     written = subject.startswith(("/", "./", "../")) or subject in (".", "..")
     path = Path(subject)
-    return written or path.is_dir() or subject.count("/") > 1 or _is_configuration(path)
+    return (
+        written
+        or subject.count("/") > 1
+        or kinds.is_named_so(path)
+        or (os.path.lexists(path) and (not path.is_file() or _is_configuration(path)))
+    )
 
 
 def _is_configuration(path: Path) -> bool:
     try:
-        return path.is_file() and (bool(path.suffix) or bool(kinds.kind_of(path)))
+        return bool(path.suffix) or bool(kinds.kind_of(path))
+    except OSError:
+        return True  # reading it will tell why
+
+
+def _is_project(path: Path) -> bool:
+    """Whether a path is a project's folder, and no proxy's configuration nor a folder of one."""
+    try:
+        return path.is_dir() and kinds.main_file(path) is None
     except OSError:
         return False
 
 
-def _configuration(path: Path) -> Path | None:
-    """The proxy configuration that a path is about; None for a project."""
-    if path.is_dir():
-        return kinds.main_file(path)
-    return path if path.exists() else None
+def _missed(name: str) -> str:
+    there = Path(name).is_file()
+    return (
+        "the file of this name is no configuration of nginx or Caddy" if there else "no such file"
+    )

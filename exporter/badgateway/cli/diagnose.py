@@ -89,7 +89,7 @@ async def _look(config_file: Path | None) -> Answer:
 
 
 def _show(found: Answer, chosen: list[BackendAnswer]) -> None:
-    console = Console()
+    console = Console(emoji=False)
     for backend in chosen:
         colour = _COLOURS[backend.state]
         console.print(f"[bold]{escape(backend.backend)}[/]  [{colour}]{backend.state}[/]")

@@ -154,13 +154,13 @@ def _tell(
             else:
                 summary.add(entry, found)
     if not as_json:
-        report.show(Console(), summary, telling.read, telling.unknown)
+        report.show(Console(emoji=False), summary, telling.read, telling.unknown)
 
 
 def _follow(
     opened: list[tuple[str, FileIO]], only: str | None, as_json: bool, earliest: float
 ) -> None:
-    console = Console()
+    console = Console(emoji=False)
     for _, found in _records(followed(opened, only), earliest):
         if as_json:
             _print(found)
@@ -207,7 +207,7 @@ def _progress(names: list[str]) -> Iterator[Callable[[str, int], None] | None]:
         return
     done = dict.fromkeys(sizes, 0)
     columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
         task = bar.add_task("", total=sum(sizes.values()))
 
         def advance(name: str, read: int) -> None:

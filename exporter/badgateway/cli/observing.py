@@ -11,9 +11,9 @@ from typing import Final, Protocol, Self
 import psutil
 
 from badgateway import config as settings
+from badgateway import vocabulary
 from badgateway.cli.diagnose import ask
 from badgateway.cli.place import exporters_token
-from badgateway.collectors.targets import probe_targets
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.exporter import Exporter
 from badgateway.packages.findings import Report
@@ -86,7 +86,7 @@ class Local:
         found = {}
         for backend in self._exporter.paths.backends:
             evidence = self._exporter.conclusions.evidence.get(backend.name)
-            if evidence is None:
+            if evidence is None or (backend.name not in self._wanted and _is_spare(evidence)):
                 continue
             if backend.name in self._wanted or not evidence.laid_to_rest:
                 found[backend.name] = self._observe(evidence)
@@ -123,7 +123,9 @@ class Local:
         states = self._exporter.probes.states
         asleep = evidence.service is not None and evidence.service.asleep
         shots = []
-        for target in probe_targets(self._exporter.config, self._exporter.paths):
+        # those that are asked: others may be looked for otherwise than they were found at first
+        asked = sorted(self._exporter.probing.targets, key=lambda t: (t.vantage, t.name, t.url))
+        for target in asked:
             if target.backend != evidence.backend.name or (asleep and target.vantage == "origin"):
                 continue
             state = states.get(target)
@@ -137,7 +139,23 @@ class Local:
                 text += f", {last.reason.replace('_', ' ')}"
             good = state.asked and not state.failing
             shots.append(Shot(target.vantage, target.name, url, last.at, good, text))
+        if not shots:  # nobody asks at addresses where nothing can answer
+            shots = [
+                Shot(
+                    "origin", "origin", way.route.upstream, time.time(), False,
+                    vocabulary.DESTINATIONS[way.destination.state],
+                )
+                for way in evidence.ways.loaded
+                if way.destination.is_broken and not way.route.backup
+            ]  # fmt: skip
         return tuple(shots)
+
+
+def _is_spare(evidence: Evidence) -> bool:
+    """Whether a backend is but an address that is used only while others fail."""
+    ways, backend = evidence.ways.loaded, evidence.backend
+    is_address = not backend.manager and backend.launch is None
+    return is_address and bool(ways) and all(way.route.backup for way in ways)
 
 
 class Remote:

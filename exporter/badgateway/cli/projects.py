@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from badgateway.cli import common
 from badgateway.cli.rendering.checked import Checked
 from badgateway.collectors.starts import is_judged, target
 from badgateway.packages.findings import Target
@@ -15,6 +14,10 @@ from badgateway.packages.scan import scan
 from badgateway.topology.backends import Backend
 
 _VIRTUALENVS: Final = (".venv", "venv", "env")
+
+
+class NoProjectError(Exception):
+    """A folder holds nothing whose start can be judged; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +29,26 @@ class Subject:
 
 
 def at(path: Path, virtualenv: Path | None, entry: str) -> Subject:
-    """Return the project in a folder; ends the program where there is none that can be judged.
+    """Return the project in a folder.
 
     Args:
         path: the folder.
         virtualenv: its virtualenv; None for the one inside.
         entry: its application, as ``pkg.mod:attr``.
+
+    Raises:
+        NoProjectError: there is none that can be judged.
     """
     project = path.resolve()
-    if not project.is_dir():
-        common.fail(f"{path}: no such directory")
     prefix = virtualenv.resolve() if virtualenv else None
     if prefix is None:
         inside = (project / name for name in _VIRTUALENVS)
         prefix = next((p for p in inside if (p / "pyvenv.cfg").is_file()), None)
     if prefix is None:
-        common.fail(f"{path}: no virtualenv inside; name it with --virtualenv")
+        raise NoProjectError(
+            f"{path}: no virtualenv inside, and no configuration of nginx or Caddy; name the "
+            "virtualenv of a project with --virtualenv"
+        )
     search = tuple(str(p) for p in (project, project / "src") if p.is_dir())
     return Subject(str(path), Target(str(project), str(prefix), entry, search=search))
 

@@ -11,7 +11,7 @@ from badgateway.cli.hostlook import Host
 from badgateway.cli.rendering.checked import Checked
 from badgateway.routecheck import expected, kinds, reading
 from badgateway.routecheck.checking import Asked, Surroundings, judged, verdict
-from badgateway.routecheck.reading import CannotReadError, ProxyFile, Trouble
+from badgateway.routecheck.reading import CannotReadError, ProxyFile, Trouble, Variables
 from badgateway.topology.proxyplace import ProxyPlace
 
 
@@ -62,7 +62,9 @@ async def asked(
     return Asked(addresses, other_file, names, resolve)
 
 
-async def _read(path: Path, caddy_binary: str) -> ProxyFile:
+async def _read(
+    path: Path, caddy_binary: str, variables: Variables = reading.own_variables
+) -> ProxyFile:
     """Return a configuration. Raises CannotReadError."""
     try:
         path = (kinds.main_file(path) if path.is_dir() else None) or path
@@ -71,8 +73,10 @@ async def _read(path: Path, caddy_binary: str) -> ProxyFile:
         said = getattr(error, "strerror", None) or error
         raise CannotReadError(f"{path}: {said}") from None
     if not kind:
-        raise CannotReadError(f"{path}: neither a configuration of nginx nor of Caddy")
-    return await reading.read(path, kind, caddy_binary)
+        raise CannotReadError(
+            f"{path}: neither a configuration of nginx nor of Caddy, by its name and what it holds"
+        )
+    return await reading.read(path, kind, caddy_binary, variables)
 
 
 class ProxyFiles:
@@ -96,7 +100,7 @@ class ProxyFiles:
             binary = binary or (place.binary if place is not None else "")
         try:
             _may_adapt(path, host)
-            file = await _read(path, binary)
+            file = await _read(path, binary, _variables(place))
         except CannotReadError as error:
             return Checked(str(path), "unknown", str(error), (), file=str(path))
         surroundings = _surroundings(host, place, path) if host is not None and is_here else None
@@ -109,7 +113,11 @@ class ProxyFiles:
         try:
             if not place.container:
                 _may_adapt(path, host)
-            file = _of_container(place, host) if place.container else await _read(path, binary)
+            file = (
+                _of_container(place, host)
+                if place.container
+                else await _read(path, binary, _variables(place))
+            )
         except CannotReadError as error:
             return Checked(place.name, "unknown", str(error), (), file=str(path))
         return await self._result(place.name, file, _surroundings(host, place, path))
@@ -129,6 +137,13 @@ def _may_adapt(path: Path, host: Host | None) -> None:
     """Raise CannotReadError for a Caddyfile where the configuration forbids to run the adapter."""
     if host is not None and not host.may_test and _kind(path) == kinds.CADDYFILE:
         raise CannotReadError(f"{path} is a Caddyfile, and running the adapter is switched off")
+
+
+def _variables(place: ProxyPlace | None) -> Variables:
+    """Where a Caddyfile's variables come from: the proxy's unit on its host, else our own."""
+    if place is None or not place.unit:
+        return reading.own_variables
+    return place.environment.values
 
 
 def _kind(path: Path) -> str:

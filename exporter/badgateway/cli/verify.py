@@ -183,7 +183,7 @@ def _result(name: str, watched: Verification, diagnosis: Conclusion | None) -> V
 @contextmanager
 def _progress() -> Iterator[Status]:
     """Show what is waited for, where a person looks on."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     status = console.status("looking at this host …")
     if console.is_terminal:
         with status:
@@ -200,7 +200,7 @@ def _line(watched: dict[str, Verification], waited: float, limit: float) -> str:
 
 
 def _show(outcome: Outcome) -> None:
-    console = Console()
+    console = Console(emoji=False)
     for result in outcome.backends:
         word = "[green]verified[/]" if result.ok else "[bold red]failing[/]"
         console.print(f"[bold]{escape(result.backend)}[/]  {word}")

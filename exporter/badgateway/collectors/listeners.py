@@ -16,7 +16,7 @@ from typing import Final
 
 import psutil
 
-from badgateway.sources import cgroupnames, sockdiag
+from badgateway.sources import cgroupnames, proctree, sockdiag
 from badgateway.sources.cgroupnames import CgroupNames
 from badgateway.sources.sockdiag import Listening
 from badgateway.topology.backends import WILDCARDS, Backend, is_local
@@ -54,6 +54,21 @@ class Listeners:
     inside: Mapping[int, tuple[Listening, ...]] = field(default_factory=dict)
     owners: Mapping[int, str] = field(default_factory=dict)
     here: frozenset[str] = frozenset()
+    _by_port: Mapping[int, list[Listening]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        """Have the sockets found by their ports."""
+        found: dict[int, list[Listening]] = {}
+        for each in self.sockets:
+            found.setdefault(each.port, []).append(each)
+        object.__setattr__(self, "_by_port", found)
+
+    @property
+    def shape(self) -> frozenset[tuple[str, int, int]]:
+        """Which sockets there are, whoever waits at them: address, port, inode."""
+        return frozenset((s.address, s.port, s.inode) for s in self.sockets)
 
     def at(self, upstream: str) -> bool | None:
         """Tell whether something listens at an address; None when that cannot be told here."""
@@ -65,14 +80,19 @@ class Listeners:
         if upstream.startswith("unix:"):
             path = upstream.removeprefix("unix:")
             path = "@" + path[1:] if path.startswith("\0") else path
-            return tuple(s for s in self.sockets if not s.port and s.address == path)
+            return tuple(s for s in self._by_port.get(0, ()) if s.address == path)
         host, _, port = upstream.rpartition(":")
         if not port.isdigit():
             return None
         addresses = _addresses(host, self.here)
         if addresses is None:
             return None
-        return tuple(s for s in self.sockets if s.port == int(port) and s.address in addresses)
+        four = _is_four(host)
+        return tuple(
+            s
+            for s in self._by_port.get(int(port), ())
+            if s.address in addresses and not (four and s.six_only)
+        )
 
     def queue(self, upstream: str) -> Queue | None:
         """Return how many wait at an address, of all sockets that share it; None for none."""
@@ -115,8 +135,15 @@ def _addresses(host: str, here: Container[str]) -> tuple[str, ...] | None:
         return None  # may be another host: nothing here can tell
     if address.is_unspecified:
         return (*WILDCARDS, "127.0.0.1", "::1")
-    # an IPv6 wildcard socket takes IPv4 too, unless it was told not to
+    # an IPv6 wildcard socket takes IPv4 too, unless it is ``six_only``
     return (str(address), *(WILDCARDS if address.version == 4 else ("::",)))
+
+
+def _is_four(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 4
+    except ValueError:
+        return False
 
 
 class Reader:
@@ -139,10 +166,10 @@ class Reader:
             sockets = sockdiag.listening()
         except OSError:  # not in this kernel, or not in this sandbox
             sockets = tuple(_of_tables(Path("/proc/net")))
-        here = _network("self")
+        here = proctree.network("self")
         inside = {}
         for pid in containers:
-            network = _network(str(pid))
+            network = proctree.network(str(pid))
             if network and network != here:
                 try:
                     inside[pid] = tuple(_of_tables(Path(f"/proc/{pid}/net")))
@@ -172,14 +199,6 @@ def own_addresses() -> frozenset[str]:
         if found.family in (socket.AF_INET, socket.AF_INET6)
         and not ipaddress.ip_address(found.address.partition("%")[0]).is_loopback
     )
-
-
-def _network(process: str) -> int:
-    """Which network a process has: each has tables of its own. 0 when that cannot be seen."""
-    try:
-        return os.stat(f"/proc/{process}/net/tcp").st_ino
-    except OSError:
-        return 0
 
 
 def _of_tables(folder: Path) -> Iterable[Listening]:

@@ -88,7 +88,7 @@ class State:
         last: the last result of asking.
         failures: failed in a row.
         since: when the present streak, good or bad, began.
-        succeeded: when it last succeeded; 0 for never.
+        succeeded: when this probe last succeeded, also at another URL; 0 for never.
         silent: why it is not asked now, such as a secret that cannot be read; else empty. What is
             known stays as it was: a streak of failures ends by an answer, not by silence.
     """
@@ -120,6 +120,7 @@ class Probes:
         self._interval, self._timeout = interval, timeout
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._paused: set[str] = set()
+        self._succeeded: dict[tuple[str, str, str], float] = {}
         self.states: dict[Target, State] = {}
         self.ports = OwnPorts()
         """Where its connections came from."""
@@ -131,6 +132,8 @@ class Probes:
     def watch(self, targets: frozenset[Target]) -> None:
         """Ask exactly these from now on."""
         left: dict[tuple[str, ...], State] = {}
+        known = {target.labels for target in targets}
+        self._succeeded = {k: at for k, at in self._succeeded.items() if k in known}
         for target in set(self._tasks) - targets:
             self._tasks.pop(target).cancel()
             state = self.states.pop(target, None)
@@ -240,7 +243,9 @@ class Probes:
         failures = (before.failures if before else 0) + 1 if failed else 0
         same = before is not None and before.failing == failed
         since = before.since if before and same else result.at
-        succeeded = (before.succeeded if before else 0.0) if failed else result.at
+        if not failed:
+            self._succeeded[target.labels] = result.at
+        succeeded = self._succeeded.get(target.labels, 0.0)
         self.states[target] = State(target, result, failures, since, succeeded)
         if before is None:
             self._declare(target)

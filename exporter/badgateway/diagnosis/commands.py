@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from badgateway.topology.backends import Backend
+from badgateway.topology.proxystate import ProxyState
 
 
 def show(backend: Backend) -> tuple[str, ...]:
@@ -28,6 +29,52 @@ def restart(backend: Backend) -> tuple[str, ...]:
     """Return the command that starts a backend anew; none where nothing manages it."""
     order = _order(backend, "restart")
     return (order,) if order else ()
+
+
+def reload(state: ProxyState | None) -> tuple[str, ...]:
+    """Return the command by which a proxy takes up its files; none where nothing tells it."""
+    place = state.place if state is not None else None
+    if place is None:
+        return ()
+    if place.unit:
+        return (f"systemctl reload {place.unit.removesuffix('.service')}",)
+    config = f" --config {place.config}" if place.config else ""
+    words = f"caddy reload{config}" if place.kind == "caddy" else "nginx -s reload"
+    if place.container:
+        return (_inside(place.container, words),)
+    if place.kind == "nginx" and place.binary:
+        words = f"{place.binary}{f' -c {place.config}' if place.config else ''} -s reload"
+    return (words,)
+
+
+def show_proxy(state: ProxyState | None) -> tuple[str, ...]:
+    """Return the commands that start a proxy, and that show its state and log."""
+    place = state.place if state is not None else None
+    if place is None:
+        return ()
+    if place.unit:
+        unit = place.unit.removesuffix(".service")
+        return (
+            f"systemctl start {unit}", f"systemctl status {unit}",
+            f"journalctl -u {unit} -n 50 --no-pager",
+        )  # fmt: skip
+    if not place.container:
+        return ()
+    project, is_compose, service = place.container.partition("/")
+    if is_compose:
+        compose = f"docker compose -p {project}"
+        return (f"{compose} start {service}", f"{compose} logs --tail 50 {service}")
+    return (f"docker start {project}", f"docker logs --tail 50 {project}")
+
+
+def _inside(container: str, words: str) -> str:
+    """A command run in a container, named as ``Container.unit``."""
+    project, is_compose, service = container.partition("/")
+    return (
+        f"docker compose -p {project} exec {service} {words}"
+        if is_compose
+        else f"docker exec {project} {words}"
+    )
 
 
 def manager(backend: Backend) -> str:

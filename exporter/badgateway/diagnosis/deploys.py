@@ -60,7 +60,7 @@ def being_started(evidence: Evidence) -> str:
     if not evidence.backend.unit and _failing_since(evidence) < started - _PROCESS_GAP_SECONDS:
         return ""  # nobody says who starts it: it may be a loop
     answering = [
-        probe.since
+        max(probe.since, started)  # a probe may have missed that it was away
         for probe in evidence.probes
         if probe.target.vantage == "origin" and not probe.failing and probe.last.at > started
     ]

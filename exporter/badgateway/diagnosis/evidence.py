@@ -15,7 +15,7 @@ from badgateway.events import AnswerOrigin, BootFailure, ServerEnd, UpstreamFail
 from badgateway.packages.findings import Report
 from badgateway.topology.backends import Backend
 from badgateway.topology.proxystate import ProxyState
-from badgateway.topology.ways import NONE, Way, Ways
+from badgateway.topology.ways import NONE, Idle, Way, Ways
 from badgateway.vocabulary import PLANNED_WORKER_ENDS
 
 RECENT_SECONDS: Final = 15 * 60.0
@@ -77,7 +77,7 @@ class Evidence:
         proxies: proxy → its configuration, disk against memory; of those that lead to it.
         proxies_deaf: proxy → addresses at which it should take requests and nobody listens.
         holders: address → the unit or container that listens there in a proxy's place.
-        idle: applications that listen and that no proxy leads to, in words.
+        idle: applications that listen and that no proxy leads to.
         lost: ways of this host's proxies that lead nowhere, and nobody knows whose they are; only
             of an application that no proxy leads to.
         own_answers: errors that a proxy answered by itself, as its log tells, oldest first.
@@ -119,7 +119,7 @@ class Evidence:
     proxies: Mapping[str, ProxyState] = field(default_factory=dict)
     proxies_deaf: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holders: Mapping[str, str] = field(default_factory=dict)
-    idle: tuple[str, ...] = ()
+    idle: tuple[Idle, ...] = ()
     lost: tuple[Way, ...] = ()
     own_answers: tuple[AnswerOrigin, ...] = ()
     last_request: float = 0.0

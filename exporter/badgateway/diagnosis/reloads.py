@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from badgateway.diagnosis import commands, directions
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import RiskFound
 from badgateway.diagnosis.words import clock, site_of
@@ -30,7 +31,7 @@ def next_reload_misroutes(evidence: Evidence) -> RiskFound | None:
         f"{what}.",
         (*written, *_since(evidence, way)),
         (
-            f"do not reload {way.proxy}; correct {route.place or 'its configuration'}",
+            f"do not reload {way.proxy}; correct {directions.written_at(evidence, way)}",
             f"badgateway check {way.proxy}",
         ),
         _pending_since(evidence, way),
@@ -59,7 +60,7 @@ def next_reload_fails(evidence: Evidence) -> RiskFound | None:
                 f"{way.proxy} would refuse its configuration, and not start again: {name} leads "
                 "nowhere, and it looks names up when it loads them.",
                 (f"It is written at {way.route.place}.",) if way.route.place else (),
-                (f"getent hosts {name}", f"correct {way.route.place or 'its configuration'}"),
+                (f"getent hosts {name}", f"correct {directions.written_at(evidence, way)}"),
                 _pending_since(evidence, way),
             )
     return None
@@ -78,7 +79,7 @@ def name_pinned(evidence: Evidence) -> RiskFound | None:
                 f"{', '.join(way.destination.addresses)}, which {name} led to when it was loaded; "
                 f"now it leads to {', '.join(way.moved)}.",
                 (f"It has led there since {clock(since)}.",) if since else (),
-                (f"systemctl reload {way.proxy}",),
+                commands.reload(evidence.proxies.get(way.proxy)),
                 since,
             )
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from badgateway.diagnosis import directions
 from badgateway.diagnosis.deploys import deploying
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.loading import boot_failure, missing_dependency
@@ -18,7 +19,7 @@ from badgateway.diagnosis.services import container_unhealthy, crash_loop, servi
 from badgateway.diagnosis.sockets import port_conflict, socket_missing, socket_permission
 from badgateway.diagnosis.starting import bad_option
 from badgateway.diagnosis.verdict import Verdict
-from badgateway.diagnosis.words import facts, logs
+from badgateway.diagnosis.words import facts, logs, site_of
 from badgateway.diagnosis.workers import (
     upstream_slow,
     worker_crash,
@@ -63,6 +64,20 @@ def diagnose(evidence: Evidence) -> Verdict:
     return _undetermined(evidence)
 
 
+def standing(verdict: Verdict, before: Verdict | None, evidence: Evidence) -> Verdict:
+    """Return the verdict that stands: the one before, until what changed since was asked.
+
+    A probe that failed before its proxy took up another configuration tells nothing of that.
+    """
+    if verdict.cause != "undetermined" or before is None or before.cause == "none":
+        return verdict
+    found = [state.found for state in evidence.proxies.values() if state.found is not None]
+    changed = max((each.loaded_at for each in found), default=0.0)
+    failing = evidence.failing_probes
+    asked_since = not failing or any(probe.last.at > changed for probe in failing)
+    return verdict if asked_since else before
+
+
 def _healthy(evidence: Evidence) -> str:
     name = evidence.backend.name
     if evidence.laid_to_rest and evidence.service is not None:
@@ -78,7 +93,19 @@ def _healthy(evidence: Evidence) -> str:
 def _undetermined(evidence: Evidence) -> Verdict:
     blind = [f"{name}: {problem}" for name, problem in evidence.sources.items() if problem]
     summary = f"{evidence.backend.name} fails; the evidence does not say why."
+    steps = logs(evidence)
+    broken = () if steps else directions.felt(evidence, directions.broken(evidence))
+    if broken:
+        way = broken[0]
+        summary = (
+            f"{way.proxy} sends {site_of(way)} to {way.route.upstream}{directions.nobody(way)}; "
+            "whether that is wrong, or what should be there is down, cannot be told."
+        )
+        steps = (
+            f"see {directions.written_at(evidence, way)} for what should listen there",
+            f"badgateway check {way.proxy}",
+        )
+    told = (*facts(evidence), *directions.unused(evidence)) if broken else facts(evidence)
     return Verdict(
-        "undetermined", 0.0, "", summary, evidence.since, (*facts(evidence), *blind),
-        logs(evidence),
+        "undetermined", 0.0, "", summary, evidence.since, (*told, *blind), steps,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from badgateway.diagnosis import directions
 from badgateway.diagnosis.evidence import RECENT_SECONDS, Evidence
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import clock, facts, logs, site_of
@@ -52,11 +53,9 @@ def socket_permission(evidence: Evidence) -> Verdict | None:
 
 
 def _socket(evidence: Evidence, cause: str, reason: str, what: str, step: str) -> Verdict | None:
-    oldest = max(evidence.now - RECENT_SECONDS, evidence.since - 1)
-    seen = [way for way in evidence.ways.broken if way.destination.state == cause]
-    told = [f for f in evidence.failures if f.reason == reason and f.at > oldest]
-    outside = [p for p in evidence.failing_probes if p.target.vantage != "origin"]
-    if not (seen or told) or not (outside or told):
+    seen = [way for way in directions.broken(evidence) if way.destination.state == cause]
+    told = directions.latest(evidence, reason)
+    if not (seen or told) or not (directions.outside(evidence) or told):
         return None
     way = seen[0] if seen else next(iter(evidence.ways.loaded), None)
     upstream = way.route.upstream if way is not None else told[-1].upstream or ""

@@ -33,9 +33,12 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
             outcome = f"failed {probe.failures} times since {clock(probe.since)}: {answer}"
         else:
             outcome = f"answers {probe.last.status}"
-        facts.append(f"Probe {probe.target.name} ({probe.target.vantage}) {outcome}.")
+        host = f" of {probe.target.host}" if probe.target.host else ""
+        facts.append(f"Probe {probe.target.name} ({probe.target.vantage}){host} {outcome}.")
     if evidence.listening is not None and evidence.backend.addresses:
         who = "Something" if evidence.listening else "Nothing"
+        if evidence.listening and evidence.listener == evidence.backend.unit:
+            who = evidence.listener or who
         if evidence.stranger:
             who = f"Something else ({evidence.stranger})"
         facts.append(f"{who} listens at {', '.join(evidence.backend.addresses)}.")
@@ -44,7 +47,8 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
         name = evidence.backend.unit or "The process"
         state = f"{service.active} ({service.sub})" if service.sub else service.active
         facts.append(f"{name} is {state}.")
-        if evidence.listening is False and service.active == "active" and service.started:
+        silent = evidence.listening is False and not evidence.listens_at
+        if silent and service.active == "active" and service.started:
             age = evidence.now - service.started
             facts.append(f"It was started {age:.0f} s ago and does not listen.")
         if service.exited and service.down:
@@ -63,7 +67,9 @@ def facts(evidence: Evidence) -> tuple[str, ...]:
         facts.append(f"Living on without their server: {several(evidence.orphans, 'worker')}.")
     recent = [f for f in evidence.failures if f.at > evidence.now - 120]
     if recent:
-        facts.append(f"The proxy failed {len(recent)} times in 2 minutes: {recent[-1].reason}.")
+        what = f"{several(len(recent), 'attempt')} of the proxy"
+        reason = recent[-1].reason.replace("_", " ")
+        facts.append(f"{what} failed in the last 2 minutes, the last one: {reason}.")
     return tuple(facts)
 
 

@@ -25,6 +25,9 @@ _SHIPPED: Final = frozenset(
     )
 )  # fmt: skip
 """Files that packages bring along: none of them leads anywhere."""
+_MAIN: Final = "nginx.conf"
+_LEVELS: Final = 3
+"""Folders above a file in which its main file is looked for."""
 
 
 class Checkout:
@@ -34,18 +37,27 @@ class Checkout:
     host: ``/etc/nginx/conf.d/*.conf`` is ``conf.d/*.conf`` beside ``nginx.conf``.
 
     Attributes:
+        main: the file that nginx reads first, if one lies where it should; None for none.
         unmatched: patterns that no file fits.
     """
 
     def __init__(self, path: Path) -> None:
         """Begin with the configuration's first file."""
         folder = path.parent
-        self._folder = folder.parent if folder.name in _INNER else folder
+        above = [Path(os.path.abspath(folder)), *Path(os.path.abspath(folder)).parents][:_LEVELS]
+        level = next((n for n, each in enumerate(above) if (each / _MAIN).is_file()), None)
+        self._own = folder
+        if level is None:
+            self._folder = folder.parent if folder.name in _INNER else folder
+        else:
+            self._folder = Path(os.path.normpath(folder / Path(*[".."] * level)))
+        self.main = None if level is None else self._folder / _MAIN
         self.unmatched: list[str] = []
 
     def located(self, name: str) -> str:
         """Return where an included file or pattern is looked for; may block."""
-        found = self._beside(name) or os.path.join(self._folder, name)
+        own = os.path.join(self._own, name)
+        found = self._beside(name) or (own if glob.glob(own) else os.path.join(self._folder, name))
         if glob.has_magic(found) and not glob.glob(found):
             self.unmatched.append(name)
         return found

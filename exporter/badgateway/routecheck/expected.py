@@ -15,6 +15,7 @@ from badgateway.topology.destinations import problem
 
 _LIMIT: Final = 1024 * 1024
 _ENTRIES: Final = 10_000
+_NEAR: Final = 0.7
 _ANY: Final = ":*"
 """The end of an address that stands for every port of a host."""
 
@@ -59,7 +60,7 @@ def fits(upstream: str, expected: Iterable[str]) -> bool:
 
 
 def nearest(upstream: str, expected: Iterable[str]) -> str:
-    """Return the expected address that was probably meant; empty when none is near."""
+    """Return the expected address that was probably meant; empty when none or several are near."""
     known = [address for address in expected if _is_socket(address) == _is_socket(upstream)]
     host, _, port = upstream.rpartition(":")
     same_port = [a for a in known if a.rpartition(":")[2] == port and not _is_socket(a)]
@@ -67,9 +68,17 @@ def nearest(upstream: str, expected: Iterable[str]) -> str:
     for several in (same_port, same_host):
         if len(several) == 1:
             return several[0]
-    filled = [a.replace(_ANY, f":{port}") for a in same_port or same_host or known]
-    near = difflib.get_close_matches(upstream, filled, 1, 0.7)
-    return near[0] if near else ""
+    filled = {a.replace(_ANY, f":{port}") for a in same_port or same_host or known}
+    ranked = sorted(((_likeness(upstream, a), a) for a in filled), reverse=True)
+    near = [(likeness, a) for likeness, a in ranked if likeness[1] >= _NEAR]
+    is_sure = near[1:] == [] or near[0][0] > near[1][0]
+    return near[0][1] if near and is_sure else ""
+
+
+def _likeness(one: str, other: str) -> tuple[bool, float]:
+    """How alike two addresses are: the same characters in another order first of all."""
+    ratio = difflib.SequenceMatcher(None, one, other).ratio()
+    return sorted(one) == sorted(other), round(ratio, 6)
 
 
 def _is_socket(address: str) -> bool:
@@ -92,6 +101,9 @@ def _numbered(path: Path, text: str) -> Iterator[tuple[int, str]]:
         raise ExpectError(
             f"{where}: neither a list of addresses nor YAML: {getattr(error, 'problem', error)}"
         ) from None
+    if not isinstance(document, dict | list):
+        yield from lines  # the one that is no address is told
+        return
     for number, item in enumerate(_items(path, document)):
         if number >= _ENTRIES:
             raise ExpectError(f"{path}: more than {_ENTRIES} addresses")
@@ -110,10 +122,8 @@ def _items(path: Path, document: Any) -> Iterator[str]:
         for backend in backends:
             given = backend.get("upstreams") if isinstance(backend, dict) else None
             yield from map(str, given if isinstance(given, list) else ())
-    elif isinstance(document, list):
-        yield from map(str, document)
     else:
-        raise ExpectError(f"{path}: neither a list of addresses nor has it `backends`")
+        yield from map(str, document)
 
 
 def _of_service(name: str, service: Mapping[str, Any]) -> Iterator[str]:

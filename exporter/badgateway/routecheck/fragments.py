@@ -8,12 +8,41 @@ from typing import Any, Final
 from crossplane.analyzer import analyze, enter_block_ctx
 from crossplane.errors import NgxParserDirectiveError
 
-from badgateway.topology.nginx_directives import DEPTH_LIMIT, below, each, place
+from badgateway.topology.nginx_directives import DEPTH_LIMIT, arguments, below, each, place
 
 Many = Sequence[Mapping[str, Any]]
 
 _WHOLE: Final = ("http", "events", "stream", "mail")
 _OF_HTTP: Final = ("server", "upstream", "map", "limit_req_zone", "log_format", "split_clients")
+_OF_SERVER: Final = ("location", "server_name", "listen")
+_SHARED: Final = {"upstream": 0, "map": -1, "geo": -1, "split_clients": -1}
+"""What the sites of a configuration share → the word that names it."""
+
+
+def is_whole(directives: Many) -> bool:
+    """Tell whether a file is no piece of a configuration."""
+    return any(each(directives, *_WHOLE))
+
+
+def shared(main: Many, piece: Many) -> list[Mapping[str, Any]]:
+    """Return the groups and tables of a configuration that one of its pieces does not have.
+
+    Args:
+        main: all of the configuration.
+        piece: the piece.
+    """
+    known = {_named(directive) for directive in each(piece, *_SHARED)}
+    return [
+        directive
+        for http in each(main, "http")
+        for directive in each(below(http), *_SHARED)
+        if _named(directive) not in known
+    ]
+
+
+def _named(directive: Mapping[str, Any]) -> tuple[str, str]:
+    name, words = str(directive["directive"]), arguments(directive)
+    return name, words[_SHARED[name]].lower() if words else ""
 
 
 def whole(directives: Many) -> tuple[Many, tuple[str, ...]]:
@@ -22,11 +51,11 @@ def whole(directives: Many) -> tuple[Many, tuple[str, ...]]:
     A file of ``sites-available`` has no ``http`` around its servers, and a snippet no server.
     Groups that nothing of such a file uses are judged as if something did.
     """
-    if not directives or any(each(directives, *_WHOLE)):
+    if not directives or is_whole(directives):
         return directives, ()
     if not any(each(directives, *_OF_HTTP)):
         inside: Many = directives
-        if not any(each(directives, "location")):
+        if not any(each(directives, *_OF_SERVER)):
             inside = [_block(directives[0], "location", ["/"], directives)]
         server = _block(directives[0], "server", [], inside)
         return [_block(directives[0], "http", [], [server])], ("http", "server")

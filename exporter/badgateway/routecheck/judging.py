@@ -29,6 +29,15 @@ _KINDS: Final = {
 }
 """A state of ``vocabulary.DESTINATIONS`` → the finding it is."""
 _SITES: Final = 3
+_OF_A_TEMPLATE: Final = (
+    "A template ({kind}) that is not rendered yet: not judged, but for the addresses that are "
+    "written out.",
+    "check what it renders to",
+)
+_OF_VARIABLES: Final = (
+    "Not judged: {kind} has no default, and no value here.",
+    "set it for this check, or check what `caddy adapt` prints where it is set",
+)
 _OPEN: Final = re.compile(r"[{}<>$%`@#\s]|__\w+__")
 """What an address holds that only a template's rendering fills."""
 
@@ -105,18 +114,17 @@ def _rank(severity: str) -> int:
 def _about_the_file(file: ProxyFile, basis: Basis) -> Iterator[Finding]:
     proxy = "nginx" if file.kind == "nginx" else "Caddy"
     for path, kind in file.templates:
+        words, fix = _OF_VARIABLES if kind.startswith("{$") else _OF_A_TEMPLATE
         yield Finding(
             "proxy_config_template", severity("proxy_config_template"), path,
-            f"A template ({kind}) that is not rendered yet: not judged, but for the addresses "
-            "that are written out.",
-            "check what it renders to", where=path,
+            words.format(kind=kind), fix, where=path,
         )  # fmt: skip
     if file.templates:
         return
     for trouble in _refused(file, basis.tested):
         yield Finding(
             "proxy_config_invalid", severity("proxy_config_invalid"), trouble.where,
-            f"{proxy} would refuse this: {trouble.text}.", where=trouble.where,
+            f"{proxy} would refuse this: {trouble.text}.", trouble.fix, where=trouble.where,
         )  # fmt: skip
     for trouble in file.unmatched if basis.sight is None else ():
         yield Finding(
@@ -164,7 +172,9 @@ def _about_a_route(
     kind = _KINDS.get(where.state)
     if kind is not None:
         grade = _graded(kind, route, routes, seen)
-        told.add(kind, route, grade, *_words(kind, where, basis))
+        message, fix = _words(kind, where, basis)
+        # a spare is meant to be elsewhere than what it stands in for
+        told.add(kind, route, grade, message, "" if route.backup else fix)
         return
     is_open = "{" in upstream or "$" in upstream
     if basis.expected is None or is_open or listing.fits(upstream, basis.expected):

@@ -21,15 +21,35 @@ _PROJECT: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py"
 _SUFFIXES: Final = ("", ".template", ".tmpl", ".tpl", ".j2", ".erb", ".in", ".example")
 _OTHERS: Final = (".yml", ".yaml", ".toml", ".md", ".py", ".sh", ".cfg", ".ini", ".service")
 _NGINX: Final = re.compile(
-    r"^[^#\n]*?\b(?:(?:http|events|server|stream|upstream\s+\S+|location\s[^{;\n]+)\s*\{"
-    r"|(?:proxy|fastcgi|uwsgi|scgi|grpc)_pass\s+[^;\n]+;|(?:include|listen|server_name)\s[^;\n]+;)",
+    # bounded: a line may be as long as the file
+    r"^[^#\n]{0,500}?\b(?:(?:http|events|server|stream|upstream\s{1,99}\S{1,200}"
+    r"|location\s[^{;\n]{1,200})\s{0,99}\{"
+    r"|(?:proxy|fastcgi|uwsgi|scgi|grpc)_pass\s{1,99}[^;\n]{1,200};"
+    r"|(?:include|listen|server_name)\s[^;\n]{1,200};)",
     re.M,
 )
 _STATEMENT: Final = re.compile(r"^[ \t]*[a-z][a-z0-9_]+[ \t]+[^;{}=\n]+;[ \t]*(?:#.*)?$", re.M)
 _CADDY: Final = re.compile(
-    r"^[^#\n]*?\b(?:reverse_proxy|php_fastcgi|file_server|handle(?:_path)?|encode|respond)\b[^;]*$",
+    r"^[^#\n]{0,500}?\b(?:reverse_proxy|php_fastcgi|file_server|handle(?:_path)?|encode|respond)\b"
+    r"[^;\n]{0,500}$",
     re.M,
 )
+
+
+def is_named_so(path: Path) -> bool:
+    """Tell whether a path is named like a proxy's configuration, be there such a file or not."""
+    return bool(_by_name(path)) or path.suffix.lower() in (".conf", ".json")
+
+
+def _by_name(path: Path) -> str:
+    name = path.name.lower()
+    for suffix in _SUFFIXES:
+        bare = name.removesuffix(suffix) if suffix else name
+        if bare == "caddyfile" or bare.startswith("caddyfile.") or bare.endswith(".caddyfile"):
+            return CADDYFILE
+        if bare == "nginx.conf" or bare.endswith((".nginx", ".nginx.conf")):
+            return NGINX
+    return ""
 
 
 def kind_of(path: Path) -> str:
@@ -42,13 +62,9 @@ def kind_of(path: Path) -> str:
     """
     if path.is_dir():
         return NGINX if pieces(path) else ""
+    if kind := _by_name(path):
+        return kind
     name = path.name.lower()
-    for suffix in _SUFFIXES:
-        bare = name.removesuffix(suffix) if suffix else name
-        if bare == "caddyfile" or bare.startswith("caddyfile.") or bare.endswith(".caddyfile"):
-            return CADDYFILE
-        if bare == "nginx.conf" or bare.endswith((".nginx", ".nginx.conf")):
-            return NGINX
     if name.endswith(".json"):
         return CADDY_JSON
     if name.endswith(_OTHERS):

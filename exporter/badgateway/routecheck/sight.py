@@ -12,7 +12,7 @@ from badgateway.blocking import Blocking
 from badgateway.collectors.listeners import Listeners
 from badgateway.collectors.sight import HostSight
 from badgateway.sources import socketfiles
-from badgateway.sources.names import resolve
+from badgateway.sources.names import resolve, servers
 from badgateway.sources.socketfiles import Identity
 from badgateway.topology.destinations import Resolved, name_of
 from badgateway.topology.proxyplace import ProxyPlace
@@ -38,9 +38,10 @@ async def look(
     disk = Blocking("looking at unix sockets", _SECONDS)
     try:
         wrong = await disk.call(socketfiles.look, sockets, proxy)
+        asked = await disk.call(servers)
     except OSError:  # a disk that does not answer: what it holds is not known
-        wrong = {}
-    return HostSight(listeners, await lookup(upstreams), wrong)
+        wrong, asked = {}, frozenset()
+    return HostSight(listeners, await lookup(upstreams), wrong, asked)
 
 
 async def lookup(upstreams: Iterable[str]) -> dict[str, Resolved]:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -36,6 +37,8 @@ class Names:
         self._doubts: dict[str, Resolved] = {}
         self.changed = asyncio.Event()
         """Set when a name leads elsewhere than it did."""
+        self.servers: frozenset[str] = frozenset()
+        """The name servers that this host asks."""
 
     def want(self, names: Iterable[str]) -> None:
         """Look up exactly these names from now on; of very many only the first by name."""
@@ -61,7 +64,7 @@ class Names:
     async def _ask(self, name: str) -> None:
         now = time.time()
         try:
-            seen = await self._resolver.call(resolve, name)
+            seen, self.servers = await self._resolver.call(_asked, name)
         except HungError:
             seen = UNASKED
         self._asked[name] = time.monotonic()
@@ -80,6 +83,10 @@ class Names:
         self.changed.set()
 
 
+def _asked(name: str) -> tuple[Resolved, frozenset[str]]:
+    return resolve(name), servers()
+
+
 def resolve(name: str) -> Resolved:
     """Return what a name leads to (getaddrinfo(3)); may block for many seconds."""
     try:
@@ -89,6 +96,16 @@ def resolve(name: str) -> Resolved:
     except (OSError, UnicodeError):
         return UNASKED
     return Resolved(tuple(sorted({str(entry[4][0]).partition("%")[0] for entry in found})), True)
+
+
+def servers(path: str = "/etc/resolv.conf") -> frozenset[str]:
+    """Return the name servers that this host asks (resolv.conf(5)); may block."""
+    try:
+        lines = Path(path).read_text(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    words = (line.split() for line in lines)
+    return frozenset(found[1] for found in words if found[:1] == ["nameserver"] and found[1:])
 
 
 def _same(one: Resolved, other: Resolved) -> bool:

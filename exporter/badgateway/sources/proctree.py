@@ -172,3 +172,15 @@ def _inside(pid: int) -> int:
     except (OSError, ValueError, IndexError):
         pass  # an old kernel, or gone: it is known by its only number
     return pid
+
+
+def network(process: str) -> int:
+    """Return which network a process (a pid, or ``self``) is in: each has tables of its own.
+
+    Returns:
+        0 when that cannot be seen.
+    """
+    try:
+        return os.stat(f"/proc/{process}/net/tcp").st_ino
+    except OSError:
+        return 0

@@ -19,6 +19,7 @@ _DUMP: Final = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _ERROR, _DONE = 2, 3
 _LISTEN: Final = 1 << 10
 _CGROUP_ID: Final = 21  # INET_DIAG_CGROUP_ID, since Linux 5.9
+_SIX_ONLY: Final = 11  # INET_DIAG_SKV6ONLY, since Linux 4.1
 _NAME, _RQLEN = 0, 4  # UNIX_DIAG_NAME, UNIX_DIAG_RQLEN
 _SHOW: Final = 0x1 | 0x10  # UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN
 _HEADER: Final = struct.Struct("=IHHII")
@@ -47,6 +48,7 @@ class Listening:
         limit: how many may; one more is taken.
         inode: by which its owner's descriptors name it.
         cgroup: the id of its maker's control group; 0 where that is not told.
+        six_only: whether it is known to take no IPv4 (``IPV6_V6ONLY``): an IPv6 wildcard else does.
     """
 
     address: str
@@ -55,6 +57,7 @@ class Listening:
     limit: int = 0
     inode: int = 0
     cgroup: int = 0
+    six_only: bool = False
 
 
 def listening() -> tuple[Listening, ...]:
@@ -79,8 +82,9 @@ def _inet(family: int) -> Iterator[Listening]:
         raw = source if head[0] == socket.AF_INET6 else source[:4]
         attributes = dict(_attributes(message, _INET.size))
         cgroup = int.from_bytes(attributes.get(_CGROUP_ID, b""), "little")
+        only = any(attributes.get(_SIX_ONLY, b""))
         yield Listening(
-            _plain(raw), int.from_bytes(port, "big"), queue, limit, inode, cgroup
+            _plain(raw), int.from_bytes(port, "big"), queue, limit, inode, cgroup, only
         )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ Pure: what was found on the host and in the configuration comes in, ``PathMap`` 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from badgateway.topology.container import Container as ContainerHop
 from badgateway.topology.launch import Launch
@@ -228,104 +228,3 @@ def is_local(host: str) -> bool:
 
 def _wild(host: str) -> bool:
     return host in ("", "localhost", *WILDCARDS, "[::]")
-
-
-class Bearings(Protocol):
-    """What helps to tell whose a route is, beside its address."""
-
-    def stands_for(self, upstream: str) -> Iterable[str]:
-        """Yield the addresses that a name leads to, in the place of ``upstream``."""
-
-    def is_broken(self, route: Route) -> bool:
-        """Tell whether a request sent there fails, as far as can be seen."""
-
-    def homes(self, proxy: str, site: str) -> Collection[str]:
-        """Return the applications that a site led to while that was right."""
-
-
-def join(
-    applications: Iterable[Backend],
-    proxies: Iterable[tuple[str, Sequence[Route]]],
-    bearings: Bearings | None = None,
-) -> PathMap:
-    """Bring applications and proxies' routes together by address.
-
-    A route that leads nowhere belongs to the application that its site led to before, if that is
-    one, and nothing of the site leads there any more. Any other route whose upstream nothing was
-    found for becomes a backend of its own, named by the address: it may run elsewhere.
-    """
-    backends = {backend.name: backend for backend in applications}
-    strangers: list[tuple[str, Route]] = []
-    broken: list[tuple[str, Route]] = []
-    for proxy, routes in proxies:
-        for route in routes:
-            owner = _owner(backends.values(), route, bearings)
-            if owner is not None:
-                _give(backends, owner, ProxyPath(proxy, route))
-            elif bearings is not None and bearings.is_broken(route):
-                broken.append((proxy, route))
-            else:
-                strangers.append((proxy, route))
-    for proxy, route in strangers:
-        _give(backends, _unnamed(backends, route), ProxyPath(proxy, route))
-    led = {
-        (path.proxy, path.route.site, backend.name)
-        for backend in backends.values()
-        for path in backend.paths
-    }
-    for proxy, route in broken:
-        assert bearings is not None
-        home = _home(backends, proxy, route, bearings.homes(proxy, route.site), led)
-        owner = home or _unnamed(backends, route)
-        _give(backends, owner, ProxyPath(proxy, route, astray=home is not None))
-    return PathMap(tuple(sorted(backends.values(), key=lambda backend: backend.name)))
-
-
-def _owner(backends: Iterable[Backend], route: Route, bearings: Bearings | None) -> Backend | None:
-    """The application that listens where a route leads."""
-    known = list(backends)
-    further = bearings.stands_for(route.upstream) if bearings is not None else ()
-    for address in (route.upstream, *further):
-        for backend in known:
-            if backend.listens_at(address):
-                return backend
-    return None
-
-
-def _home(
-    backends: Mapping[str, Backend],
-    proxy: str,
-    route: Route,
-    homes: Iterable[str],
-    led: Container[tuple[str, str, str]],
-) -> Backend | None:
-    """The application whose site a route that leads nowhere is; None where that is not clear."""
-    lost = {}
-    for name in homes:
-        if name != route.upstream:
-            home = _named(backends, name)
-            if home is not None and (proxy, route.site, home.name) not in led:
-                lost[home.name] = home
-    return next(iter(lost.values())) if len(lost) == 1 else None
-
-
-def _named(backends: Mapping[str, Backend], name: str) -> Backend | None:
-    """The application of a name, which may have been its address before it was known better."""
-    if name in backends:
-        return backends[name]
-    if ":" not in name:
-        return None
-    # one that has no name but its address is known as long as something leads there
-    listens = (backend for backend in backends.values() if backend.listens_at(name))
-    return next(listens, Backend(name, listens=(name,)))
-
-
-def _unnamed(backends: Mapping[str, Backend], route: Route) -> Backend:
-    """What is known of an application by its address alone."""
-    return backends.get(route.upstream) or Backend(route.upstream, listens=(route.upstream,))
-
-
-def _give(backends: dict[str, Backend], owner: Backend, path: ProxyPath) -> None:
-    if path not in owner.paths:
-        owner = replace(owner, paths=(*owner.paths, path))
-    backends[owner.name] = owner

@@ -246,4 +246,6 @@ def address(dial: str) -> str:
         return "unix:/" + rest.lstrip("/").partition("|")[0]
     if slash and network in ("tcp", "tcp4", "tcp6"):
         dial = rest
+    if "@" in dial:
+        dial = "…@" + dial.rpartition("@")[2]  # Caddy takes no user and password either
     return f"127.0.0.1{dial}" if dial.startswith(":") else dial

@@ -16,7 +16,7 @@ from badgateway.httperrors import alone
 from badgateway.packages import files
 from badgateway.packages.roots import Root
 from badgateway.topology import caddy, caddy_answers, caddy_digest, caddy_files, caddy_logs
-from badgateway.topology.adapter import AdapterError, adapt_caddyfile
+from badgateway.topology.adapter import AdapterError, adapt_caddyfile, may_be_given
 from badgateway.topology.caddy_files import CaddyFiles
 from badgateway.topology.containment import seen_from_here
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
@@ -141,10 +141,23 @@ async def _read(
         raise AdapterError(f"{path} is a Caddyfile and running the adapter is switched off")
     if not place.binary:
         raise AdapterError(f"{path} is a Caddyfile and no caddy program is known")
+    values, why = await disk.call(_values, place, written)
     for name, where in written.unset:
         # the adapter would take it for nothing, and a site's block for the global options
-        raise AdapterError(f"{where}: {{${name}}} has no default, and its value is Caddy's own")
-    return await adapt_caddyfile(place.binary, place.config, disk)
+        if name not in values:
+            raise AdapterError(f"{where}: {{${name}}} has no default, and {why}")
+    return await adapt_caddyfile(place.binary, place.config, disk, values)
+
+
+def _values(place: ProxyPlace, written: CaddyFiles) -> tuple[dict[str, str], str]:
+    """Return the variables that a Caddyfile names, and why one would be missing; may block."""
+    names = {name for name, _ in written.unset}.union(written.optional)
+    try:
+        found = place.environment.values(names)
+    except (OSError, ValueError) as error:
+        return {}, f"its unit's environment cannot be read: {files.reason(error)}"
+    given = {name: value for name, value in found.items() if may_be_given(name)}
+    return given, "its value is Caddy's own"
 
 
 def _files(place: ProxyPlace) -> CaddyFiles:

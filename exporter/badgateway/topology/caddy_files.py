@@ -20,7 +20,7 @@ _FILES: Final = 1000
 _IMPORT: Final = re.compile(r"^\s*import\s+(\"[^\"]*\"|`[^`]*`|\S+)")
 _SNIPPET: Final = re.compile(r"^\s*\(([^()\s]+)\)\s*\{", re.M)
 _COMMENT: Final = re.compile(r"(^|\s)#.*$")
-_VARIABLE: Final = re.compile(r"\{\$([A-Za-z_]\w*)\}")
+_VARIABLE: Final = re.compile(r"\{\$([A-Za-z_]\w*)(:[^}]*)?\}")
 _NANO: Final = 1e9
 
 
@@ -31,10 +31,12 @@ class CaddyFiles:
     Attributes:
         stamps: the files, and the folders whose files are imported, as they are.
         unset: (name, ``file:line``) of the environment variables that it needs, without a default.
+        optional: names of those that it has a default for.
     """
 
     stamps: tuple[Stamp, ...] = ()
     unset: tuple[tuple[str, str], ...] = ()
+    optional: tuple[str, ...] = ()
 
     @property
     def changed(self) -> float:
@@ -47,6 +49,7 @@ def look(path: str) -> CaddyFiles:
     """Return the files of a configuration; of one in JSON only itself."""
     stamps: dict[str, Stamp] = {}
     unset: dict[str, str] = {}
+    optional: dict[str, None] = {}
     waiting = [path]
     while waiting and len(stamps) < _FILES:
         file = waiting.pop(0)
@@ -62,15 +65,18 @@ def look(path: str) -> CaddyFiles:
         text = content.decode("utf-8", "replace")
         for number, line in enumerate(text.splitlines(), 1):
             bare = _COMMENT.sub("", line)
-            for name in _VARIABLE.findall(bare):
-                unset.setdefault(name, f"{file}:{number}")
+            for name, default in _VARIABLE.findall(bare):
+                if default:
+                    optional.setdefault(name)
+                else:
+                    unset.setdefault(name, f"{file}:{number}")
             for name in _imported(bare, text):
                 pattern = str(Path(file).parent / name)
                 if glob.has_magic(pattern):
                     folder = str(Path(pattern).parent)
                     stamps.setdefault(folder, stamp(folder))
                 waiting += sorted(glob.glob(pattern))
-    return CaddyFiles(tuple(stamps.values()), tuple(unset.items()))
+    return CaddyFiles(tuple(stamps.values()), tuple(unset.items()), tuple(optional))
 
 
 def _imported(line: str, text: str) -> Iterator[str]:

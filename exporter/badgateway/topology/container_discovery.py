@@ -13,6 +13,7 @@ from badgateway.sources.docker import Docker
 from badgateway.sources.docker_client import is_remote
 from badgateway.topology import compose, containers, memory
 from badgateway.topology.backends import Backend
+from badgateway.topology.bridges import Bridges, bridges
 
 
 class ContainerBackends:
@@ -56,7 +57,8 @@ class ContainerBackends:
         self.unread = (
             "" if is_remote(self._docker.host or "") else await disk.call(compose.unread, documents)
         )
-        self._found = {backend.unit: backend for backend in found}
+        lasting = () if remote else {**self._remembered, **self._found}.values()
+        self._found = {b.unit: b for b in containers.with_former_addresses(found, lasting)}
         self._names = {containers.name_of(d): containers.unit(d) for d in documents}
         for unit, backend in self._found.items():
             if backend.launch is not None:
@@ -75,6 +77,10 @@ class ContainerBackends:
             if backend.launch is not None
             for name in [f"{backend.name}-container" if backend.name in taken else backend.name]
         }
+
+    def bridges(self) -> Bridges:
+        """Return the networks of this host's containers; none while what is known may be old."""
+        return bridges(self.here if self._docker.status.up else ())
 
     def others(self) -> tuple[Backend, ...]:
         """Return the other containers: backends only where something leads to them."""

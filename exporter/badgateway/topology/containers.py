@@ -23,6 +23,7 @@ from badgateway.topology.container_labels import number_of, unit_of
 from badgateway.topology.container_shell import is_shell, shell_first, without_init
 from badgateway.topology.launch import Launch, parse_command
 from badgateway.topology.launch_servers import SERVERS
+from badgateway.topology.routes import is_name
 
 Document = Mapping[str, Any]
 
@@ -49,6 +50,41 @@ def backends(
         _backend(name, sorted(replicas, key=_first), addresses, is_remote)
         for name, replicas in sorted(units.items())
     )
+
+
+def with_former_addresses(
+    found: Iterable[Backend], former: Iterable[Backend]
+) -> tuple[Backend, ...]:
+    """Return backends with the addresses that they had before, where they do not run now.
+
+    A container has none while it does not run; requests are led there all the same.
+    """
+    known = {backend.unit: backend for backend in former}
+    given = tuple(found)
+    taken = {
+        address
+        for backend in given
+        if _runs(backend)
+        for address in (*backend.listens, *backend.aliases)
+        if not is_name(address.rpartition(":")[0])  # a name is a network's own
+    }
+    kept = []
+    for backend in given:
+        before = known.get(backend.unit)
+        if before is not None and not _runs(backend):
+            listens = backend.listens or before.listens
+            aliases = (*backend.aliases, *before.listens, *before.aliases)
+            backend = replace(
+                backend,
+                listens=tuple(a for a in listens if a not in taken),
+                aliases=files.unique(a for a in aliases if a not in taken and a not in listens),
+            )
+        kept.append(backend)
+    return tuple(kept)
+
+
+def _runs(backend: Backend) -> bool:
+    return backend.container is not None and backend.container.pid > 0
 
 
 def unit(document: Document) -> str:
@@ -174,6 +210,9 @@ def _addresses(
     asked = {listen.rpartition(":")[2] for listen in launch.listen if listen} if launch else set()
     exposed = [str(port) for port in _config(document).get("ExposedPorts") or ()]
     published = network.get("Ports") or {}
+    if not (document.get("State") or {}).get("Pid"):  # nothing is published of one that is stopped
+        wanted = (document.get("HostConfig") or {}).get("PortBindings") or {}
+        published = {**wanted, **{port: given for port, given in published.items() if given}}
     ports = asked or {port.partition("/")[0] for port in (*exposed, *published) if "/tcp" in port}
     listens: list[str] = []
     further: list[str] = []
@@ -182,6 +221,8 @@ def _addresses(
             continue
         for binding in bindings or ():
             own, port = str(binding.get("HostIp", "")), str(binding.get("HostPort", ""))
+            if not port:
+                continue  # any that is free, once it runs
             if own in ("", *WILDCARDS):
                 listens.append(f"127.0.0.1:{port}")
                 further += [f"{_bracketed(address)}:{port}" for address in addresses]

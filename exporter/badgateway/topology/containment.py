@@ -1,4 +1,4 @@
-"""What a proxy in a container serves, as it is to be seen from this host.
+"""What a proxy in a container, or in a network of its own, serves, as it is seen from this host.
 
 Its files say what holds inside. Pure.
 """
@@ -17,21 +17,21 @@ def seen_from_here(found: ProxyFound, place: ProxyPlace) -> ProxyFound:
 
     Where it takes requests becomes where its ports are published, nothing for those that are not.
     What it reaches within its own container stands in braces, as what only a proxy knows. Names
-    stay as they are written. Its logs are its container's own: none is told.
+    stay as they are written. A container's logs are its own: none is told.
 
     Args:
         found: as its files have it.
-        place: where it is; one that is in no container stays as it is.
+        place: where it is; one in no container, and in this host's network, stays as it is.
     """
-    if not place.container:
+    if not (place.container or place.is_apart):
         return found
     reached = dict(place.reached)
     return replace(
         found,
         on_disk=None if found.on_disk is None else _routes(found.on_disk, place),
         loaded=None if found.loaded is None else _routes(found.loaded, place),
-        logs=(),
-        together=(),
+        logs=() if place.container else found.logs,
+        together=() if place.container else found.together,
         local=tuple(replace(a, listen=_listen(a.listen, place)) for a in found.local),
         listens=tuple(
             dict.fromkeys(
@@ -67,7 +67,7 @@ def _upstream(address: str, place: ProxyPlace) -> str:
     if "{" in address:
         return address
     if address.startswith("unix:"):
-        return "{" + address + "}"
+        return "{" + address + "}" if place.container else address
     return (
         "{" + address + "}" if place.is_apart and is_local(address.rpartition(":")[0]) else address
     )

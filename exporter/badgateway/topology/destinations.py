@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from badgateway.topology.backends import Backend, is_local
-from badgateway.topology.routes import Route
+from badgateway.topology.routes import Route, is_name
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 _LONGEST: Final = 253
@@ -57,7 +57,10 @@ class Sight(Protocol):
         """Return ``missing``, ``denied`` (to the proxy) or an empty string for a unix socket."""
 
     def is_here(self, address: str) -> bool:
-        """Tell whether an IP address is one of this host's own."""
+        """Tell whether an IP address is one of this host's own, or of its containers."""
+
+    def asks(self, servers: Collection[str]) -> bool:
+        """Tell whether names come from these name servers (as of ``Route.resolvers``) here too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +107,8 @@ def destination(route: Route, sight: Sight, applications: Iterable[Backend] = ()
         return Destination(route, *_of_socket(upstream, sight), backend=own)
     host, _, port = upstream.rpartition(":")
     host = host.strip("[]")
-    if _is_name(host):
-        found = sight.resolved(host)
-        if found.is_nothing:
-            return Destination(route, "name_unresolved", backend=own, since=found.since)
-        reached = {_joined(address, port) for address in found.addresses}
-        known = (b.name for b in applications if any(b.listens_at(a) for a in reached))
-        own = next(known, own)
-        places = [a for a in found.addresses if sight.is_here(a)]
-        if not found.addresses or len(places) < len(found.addresses):
-            state = "remote" if found.addresses else "unknown"
-            return Destination(route, state, "", found.addresses, own, found.since)
-        heard = [sight.listens(_joined(address, port)) for address in places]
-        if any(heard):
-            owner = sight.owner(_joined(places[heard.index(True)], port))
-            return Destination(route, "listening", owner, found.addresses, own, found.since)
-        state = "unknown" if None in heard else "not_listening"
-        return Destination(route, state, "", found.addresses, own, found.since)
+    if is_name(host):
+        return _of_name(route, host, port, sight, applications, own)
     if not is_local(host) and not sight.is_here(host):
         return Destination(route, "remote", backend=own)
     listens = sight.listens(upstream)
@@ -132,6 +120,30 @@ def destination(route: Route, sight: Sight, applications: Iterable[Backend] = ()
     if other and sight.listens(other):
         return Destination(route, "other_family", sight.owner(other), backend=own)
     return Destination(route, "not_listening", backend=own)
+
+
+def _of_name(
+    route: Route, host: str, port: str, sight: Sight, applications: Iterable[Backend], own: str
+) -> Destination:
+    found = sight.resolved(host)
+    # another name server may know it, or know it otherwise
+    shared = sight.asks(route.resolvers)
+    if found.is_nothing:
+        state = "name_unresolved" if shared else "unknown"
+        return Destination(route, state, backend=own, since=found.since)
+    reached = {_joined(address, port) for address in found.addresses}
+    known = (b.name for b in applications if any(b.listens_at(a) for a in reached))
+    own = next(known, own)
+    places = [a for a in found.addresses if sight.is_here(a)]
+    if not found.addresses or len(places) < len(found.addresses):
+        state = "remote" if found.addresses else "unknown"
+        return Destination(route, state, "", found.addresses, own, found.since)
+    heard = [sight.listens(_joined(address, port)) for address in places]
+    if any(heard):
+        owner = sight.owner(_joined(places[heard.index(True)], port))
+        return Destination(route, "listening", owner, found.addresses, own, found.since)
+    state = "unknown" if None in heard or not shared else "not_listening"
+    return Destination(route, state, "", found.addresses, own, found.since)
 
 
 def problem(upstream: str) -> str:
@@ -165,7 +177,7 @@ def name_of(upstream: str) -> str:
     host = upstream.rpartition(":")[0].strip("[]")
     if not host or upstream.startswith("unix:") or "{" in upstream or "$" in upstream:
         return ""
-    return host if _is_name(host) and not problem(upstream) else ""
+    return host if is_name(host) and not problem(upstream) else ""
 
 
 def _of_socket(upstream: str, sight: Sight) -> tuple[str, str]:
@@ -176,17 +188,6 @@ def _of_socket(upstream: str, sight: Sight) -> tuple[str, str]:
     if listens is None:
         return "unknown", ""
     return ("listening", sight.owner(upstream)) if listens else ("not_listening", "")
-
-
-def _is_name(host: str) -> bool:
-    """Whether a resolver is asked for it; ``localhost`` is known without."""
-    if host == "localhost":
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    return False
 
 
 def _joined(address: str, port: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from dbus_fast.errors import DBusError
 
 from badgateway import config as settings
@@ -22,9 +23,11 @@ from badgateway.blocking import Blocking, HungError
 from badgateway.sources import globs, log
 from badgateway.sources.docker import Docker
 from badgateway.sources.systemd_bus import Properties, SystemdBus
-from badgateway.topology import configured, memory, processes, units
-from badgateway.topology.backends import Backend, Bearings, PathMap, join
+from badgateway.topology import bridges, configured, memory, processes, units
+from badgateway.topology.backends import Backend, PathMap
+from badgateway.topology.bridges import Bridges
 from badgateway.topology.container_discovery import ContainerBackends
+from badgateway.topology.joining import Bearings, ByPort, Neighbours, join, leads_to
 from badgateway.topology.proxies import Proxies
 from badgateway.topology.proxy_finding import ProxyFinder
 from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
@@ -48,6 +51,7 @@ class Findings:
         problems: source name → why it cannot be read; empty when it can.
         expanded: pattern of log files → the files that fit it now.
         missing: log files that others may stand for, and that are not there yet.
+        bridges: the networks of this host's containers; none while their daemon is away.
     """
 
     paths: PathMap = field(default_factory=PathMap)
@@ -57,6 +61,7 @@ class Findings:
     problems: Mapping[str, str] = field(default_factory=dict)
     expanded: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
+    bridges: Bridges = field(default_factory=Bridges)
 
 
 class Discovery:
@@ -108,7 +113,7 @@ class Discovery:
             unit: tuple(addresses) for unit, addresses in learnt.get("listens", {}).items()
         }
         self._routes: dict[str, tuple[Route, ...]] = {
-            name: tuple(Route(**route) for route in routes)
+            name: msgspec.convert(routes, tuple[Route, ...])
             for name, routes in learnt.get("routes", {}).items()
         }
         self._admins: dict[str, str] = dict(learnt.get("admins", {}))
@@ -195,36 +200,44 @@ class Discovery:
                 self._admins[name] = found.admin
             routes.append((name, self._routes.get(name, ())))
             on_disk.append((name, found.on_disk or ()))
+        near = bridges.neighbours(self._containers.here)
+        neighbours = {p.name: near.get(p.container, ()) for p in places if p.is_apart}
         if self._config.discovery.enabled:
-            applications = applications | self._led_to(applications, (*routes, *on_disk))
-        paths = join(applications.values(), routes, self._bearings)
+            led_to = self._led_to(applications, (*routes, *on_disk), neighbours)
+            applications = applications | led_to
+        paths = join(applications.values(), routes, self._bearings, neighbours)
         return Findings(
             self._without_forsaken(paths),
-            join(applications.values(), on_disk, self._bearings),
+            join(applications.values(), on_disk, self._bearings, neighbours),
             places,
             answers,
             problems,
             self._expanded,
             frozenset(_alike(answers.values()) - self._seen_logs),
+            self._containers.bridges(),
         )
 
     def _led_to(
-        self, known: Mapping[str, Backend], routes: Sequence[tuple[str, Sequence[Route]]]
+        self,
+        known: Mapping[str, Backend],
+        routes: Sequence[tuple[str, Sequence[Route]]],
+        neighbours: Neighbours,
     ) -> dict[str, Backend]:
         """The containers of other programs that a proxy leads to."""
-        upstreams = {route.upstream for _, given in routes for route in given}
+        led = {(proxy, route.upstream) for proxy, given in routes for route in given}
         owned = {b.unit for b in known.values() if b.manager == "docker"}
+        at = ByPort(known.values())
         free = {
-            upstream
-            for upstream in upstreams
-            if not any(backend.listens_at(upstream) for backend in known.values())
+            (proxy, upstream)
+            for proxy, upstream in led
+            if not any(leads_to(proxy, upstream, b, neighbours) for b in at.at(upstream))
         }
         return {
             backend.name: backend
             for backend in self._containers.others()
             if backend.unit not in owned
             and backend.name not in known
-            and any(backend.listens_at(upstream) for upstream in free)
+            and any(leads_to(*route, backend, neighbours) for route in free)
         }
 
     async def _expand(self, answers: Collection[ProxyFound]) -> None:

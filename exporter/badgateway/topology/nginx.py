@@ -36,12 +36,13 @@ PASSES: Final = {
 }
 """Directive that sends requests to an upstream → the protocol it speaks."""
 
-_PORTS: Final = {"http": "80", "https": "443", "grpc": "80", "grpcs": "443"}
+_PORTS: Final = {"http": "80", "https": "443"}
+"""What ``proxy_pass`` takes where no port is written; every other ``*_pass`` wants one."""
 _SECURE: Final = ("https", "grpcs")
-_LOCATION: Final = re.compile(r"^(?:(\w+)://)?(.*)$", re.S)
+_LOCATION: Final = re.compile(r"^(?:(?!unix:)(\w+|\$\w+|\$\{\w+\})://)?(.*)$", re.S)
 _PATH: Final = re.compile(
     # what begins the path: a slash, or a variable that holds nothing else
-    r"/|\$\{?(?:request_uri|uri|document_uri|is_args|args|query_string)\b"
+    r"[/?]|\$\{?(?:request_uri|uri|document_uri|is_args|args|query_string)\b"
 )
 
 
@@ -56,6 +57,14 @@ class _Member:
 
 
 @dataclass(frozen=True, slots=True)
+class _Held:
+    """What holds at a place by its own directives and those around it: waits and name servers."""
+
+    waits: Settings
+    resolvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Passed:
     """Where a location sends its requests."""
 
@@ -67,6 +76,7 @@ class _Passed:
     timeouts: tuple[tuple[str, float], ...] = ()
     backup: bool = False
     dynamic: bool = False
+    resolvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def routes(directives: Directives) -> tuple[Route, ...]:
             for upstream in each(http, "upstream")
             if upstream.get("args")
         }
-        held = settings(http, {})
+        held = _held(http, _Held({}))
         tables = nginx_values.tables(http)
         targets = list(_targets(http, 0))
         pinned = frozenset(_target(*pair)[0].lower() for pair in targets if "$" not in pair[1])
@@ -110,7 +120,7 @@ def routes(directives: Directives) -> tuple[Route, ...]:
                     route = Route(
                         name, listen, passed.address, tls, passed.secure, passed.group,
                         passed.protocol, passed.timeouts, passed.backup, passed.dynamic,
-                        passed.place,
+                        passed.resolvers, passed.place,
                     )  # fmt: skip
                     found.setdefault(route)
     return tuple(found)
@@ -142,10 +152,16 @@ def _targets(directives: Directives, depth: int) -> Iterator[tuple[str, str]]:
         yield from _targets(below(directive), depth + 1)
 
 
-def _passes(directives: Directives, site: _Site, outer: Settings, depth: int) -> Iterator[_Passed]:
+def _held(block: Directives, outer: _Held) -> _Held:
+    named = [arguments(directive) for directive in each(block, "resolver")]
+    servers = [word for words in named for word in words if "=" not in word]
+    return _Held(settings(block, outer.waits), tuple(servers) or outer.resolvers)
+
+
+def _passes(directives: Directives, site: _Site, outer: _Held, depth: int) -> Iterator[_Passed]:
     if depth > DEPTH_LIMIT:
         return
-    held = settings(directives, outer)
+    held = _held(directives, outer)
     for directive in directives:
         protocol, words = PASSES.get(str(directive.get("directive"))), arguments(directive)
         if protocol and words:
@@ -155,26 +171,28 @@ def _passes(directives: Directives, site: _Site, outer: Settings, depth: int) ->
 
 
 def _passed(
-    protocol: str, directive: Mapping[str, Any], value: Value, site: _Site, held: Settings
+    protocol: str, directive: Mapping[str, Any], value: Value, site: _Site, held: _Held
 ) -> Iterator[_Passed]:
     """Where one ``*_pass`` leads: an address, or each member of a group."""
     address, name, secure = _target(protocol, value.text)
-    waits = timeouts(protocol, held)
+    waits = timeouts(protocol, held.waits)
     if not address:
         return
     if name.lower() in site.groups:
         group = site.groups[name.lower()]
-        waits = timeouts(protocol, held, group)
+        waits = timeouts(protocol, held.waits, group)
+        asked = _held(group, held).resolvers
         # one without members has them elsewhere, as in a file that is written at run time
         for member in _members(group) or (_Member("{" + name + "}", value.place),):
             yield _Passed(
                 protocol, member.address, secure, member.place, name, waits, member.backup,
-                member.dynamic,
+                member.dynamic, asked if member.dynamic else (),
             )  # fmt: skip
         return
-    asked = VARIABLE.search(arguments(directive)[0]) is not None
-    dynamic = asked and is_name(_host(address)) and address.lower() not in site.pinned
-    yield _Passed(protocol, address, secure, value.place, "", waits, False, dynamic)
+    varies = VARIABLE.search(arguments(directive)[0]) is not None
+    dynamic = varies and is_name(_host(address)) and address.lower() not in site.pinned
+    asked = held.resolvers if dynamic else ()
+    yield _Passed(protocol, address, secure, value.place, "", waits, False, dynamic, asked)
 
 
 def _target(protocol: str, text: str) -> tuple[str, str, bool]:
@@ -186,25 +204,30 @@ def _target(protocol: str, text: str) -> tuple[str, str, bool]:
     scheme, rest = "", text
     if found := _LOCATION.match(text):
         scheme, rest = found[1] or "", found[2]
-    port = _PORTS.get(scheme.lower(), "80" if protocol in ("http", "grpc") else "")
+    port = _PORTS.get(scheme.lower() or "http", "") if protocol == "http" else ""
     secure = scheme.lower() in _SECURE
     if rest.startswith("unix:"):
         path = rest.removeprefix("unix:").partition(":")[0]
-        return f"unix:{path}", "", secure
+        return _address(f"unix:{path}", ""), "", secure
+    # nginx takes no user and password, and nobody is shown them
     name = _PATH.split(rest, maxsplit=1)[0]
+    name = "…@" + name.rpartition("@")[2] if "@" in name else name
     if not name:
         return "", "", secure
-    return ("{" + name + "}" if "$" in name else _address(name, port)), name, secure
+    is_open = "$" in name or ("$" in scheme and not _has_port(name))
+    return ("{" + name + "}" if is_open else _address(name, port)), name, secure
 
 
 def _address(text: str, port: str) -> str:
     """``host:port`` or ``unix:/path``, with nginx' default port where none is written."""
     if text.startswith("unix:"):
-        return text
-    host, colon, given = text.rpartition(":")
-    if colon and given.isdigit() and not text.endswith("]"):
-        return f"{host}:{given}"
-    return f"{text}:{port}" if port else text
+        return re.sub("^unix:/+", "unix:/", text)
+    return f"{text}:{port}" if port and not _has_port(text) else text
+
+
+def _has_port(text: str) -> bool:
+    _, colon, given = text.rpartition(":")
+    return bool(colon) and given.isdigit()
 
 
 def _host(address: str) -> str:

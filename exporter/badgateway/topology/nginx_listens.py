@@ -26,7 +26,7 @@ def listens(directives: Directives) -> tuple[str, ...]:
                 given = list(each(server, "listen"))
                 for words in map(arguments, given):
                     if words and not any(word in _DATAGRAMS for word in words[1:]):
-                        found.update(dict.fromkeys(map(_whole, _addresses(words[0]))))
+                        found.update(dict.fromkeys(addresses(words[0])))
                 if not given and kind == "http":
                     found[_whole(":80")] = None
     return tuple(found)
@@ -50,6 +50,11 @@ def first(server: Directives) -> tuple[str, bool]:
         host, _, port = address.rpartition(":")
         return f"{'' if host == '[::]' else host}:{port}", tls or "ssl" in words
     return (sockets or [":80"])[0], tls
+
+
+def addresses(text: str) -> Iterator[str]:
+    """Yield the addresses that one ``listen`` names, ``host:port`` or ``unix:/path``."""
+    return map(_whole, _addresses(text))
 
 
 def _addresses(text: str) -> Iterator[str]:

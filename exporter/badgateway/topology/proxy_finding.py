@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from badgateway.packages import files
 from badgateway.packages.roots import Root
+from badgateway.sources import proctree
 from badgateway.topology import containers, proxy_options, proxy_processes
 from badgateway.topology.backends import WILDCARDS
 from badgateway.topology.proxy_processes import ProxyProcess
@@ -49,8 +50,10 @@ class ProxyFinder:
         for process in running:
             document = _document(process, described)
             if document is not None:
-                contained.append(_in_container(process, document))
-            elif not (process.container or process.is_inside):  # else of a container unknown here
+                if not process.is_claimed or _is_told_to_run(document, process.kind):
+                    contained.append(_in_container(process, document))
+            elif not (process.container or process.is_inside or process.is_claimed):
+                # else of a container unknown here
                 place = on_host(process)
                 if not _is_of(found, place, process):
                     free.append(place)
@@ -64,6 +67,7 @@ class ProxyFinder:
         for name, (seen, place) in self._known.items():
             if name not in found and now - seen < KEPT_SECONDS and _is_awaited(place, found, there):
                 found[name] = replace(place, pid=0)
+        found = {name: _as_it_runs(place) for name, place in found.items()}
         self._known = {
             name: (now if place.pid else self._known[name][0], place)
             for name, place in found.items()
@@ -125,6 +129,22 @@ def _document(process: ProxyProcess, described: Mapping[str, Document]) -> Docum
         if int((document.get("State") or {}).get("Pid") or 0) in pids:
             return document
     return None
+
+
+def _as_it_runs(place: ProxyPlace) -> ProxyPlace:
+    """A proxy's place with what its process tells; without a process that has ended."""
+    if place.container or not place.pid:
+        return place
+    if not _runs(place.pid):
+        return replace(place, pid=0)
+    own, here = proctree.network(str(place.pid)), proctree.network("self")
+    return replace(place, is_apart=own != here) if own and here else place
+
+
+def _is_told_to_run(document: Document, kind: str) -> bool:
+    """Whether Docker was told to run a proxy in a container, perhaps by an entrypoint script."""
+    words = (os.path.basename(word) for word in containers.command(document))
+    return any(proxy_processes.kind_of(word) == kind for word in words)
 
 
 def _is_of(found: dict[str, ProxyPlace], place: ProxyPlace, process: ProxyProcess) -> bool:

@@ -35,6 +35,7 @@ class ProxyProcess:
         unit: the systemd unit it belongs to, as far as its control group tells.
         is_inside: whether it runs in a container: it has another pid there.
         above: the pids of the processes above it, the nearest first.
+        is_claimed: whether nothing but its own title says that it is one.
     """
 
     pid: int
@@ -46,13 +47,14 @@ class ProxyProcess:
     unit: str = ""
     is_inside: bool = False
     above: tuple[int, ...] = ()
+    is_claimed: bool = False
 
 
 def masters() -> tuple[ProxyProcess, ...]:
-    """Return the proxies that run, in the order of their pids."""
+    """Return the proxies that run, and those that claim to be one, in the order of their pids."""
     found: dict[int, ProxyProcess] = {}
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-        kind = _kind(_first_line(pid, "comm"))
+        kind = kind_of(_first_line(pid, "comm"))
         if kind and (process := _master(pid, kind)) is not None:
             found[pid] = process
     # a new program that takes over (USR2) is begun by the old one
@@ -63,19 +65,17 @@ def _master(pid: int, kind: str) -> ProxyProcess | None:
     words = _words(proctree.command(pid), kind)
     program = _link(pid, "exe").removesuffix(" (deleted)")
     status = _status(pid)
-    if program:
-        is_real = _kind(os.path.basename(program)) == kind
-    else:  # not ours to look at: anybody may call a process so, but for root
-        is_real = status.get("Uid", "1").split()[0] == "0"
-    if not words or not is_real:
+    if not words or (program and kind_of(os.path.basename(program)) != kind):
         return None
+    # not ours to look at: anybody may call a process so, but for root
+    is_claimed = not program and status.get("Uid", "1").split()[0] != "0"
     above = tuple(_above(status))
     group = cgroupnames.of_process(pid)
     container = cgroupnames.container_of(group)
     return ProxyProcess(
         pid, kind, words, _link(pid, "cwd"), program, container,
         "" if container else cgroupnames.unit_of(group),
-        len(status.get("NSpid", "").split()) > 1, above,
+        len(status.get("NSpid", "").split()) > 1, above, is_claimed,
     )  # fmt: skip
 
 
@@ -88,7 +88,8 @@ def _words(command: bytes, kind: str) -> tuple[str, ...]:
     return words if words[1:2] == ("run",) else ()
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """Return which proxy a program of this name is; empty for none."""
     if name == "caddy":
         return "caddy"
     return "nginx" if name in proxy_options.NGINX else ""

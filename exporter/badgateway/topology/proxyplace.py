@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from badgateway.topology.routes import LocalAnswer, Route, SameRequests, WrittenLog
+from badgateway.topology.unit_environment import UnitEnvironment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class ProxyPlace:
         is_apart: whether its network is not this host's: names and loopback addresses mean
             something else there.
         reached: where its ports are reached from this host, (port inside, ``host:port``) pairs.
+        environment: where the variables of its unit come from.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ProxyPlace:
     root: tuple[tuple[str, str], ...] = ()
     is_apart: bool = False
     reached: tuple[tuple[str, str], ...] = ()
+    environment: UnitEnvironment = field(default_factory=UnitEnvironment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from badgateway.topology.proxyplace import ProxyFound
+from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class ProxyState:
         pending: whether its files say something else than it has loaded; False where that is not
             known.
         pending_since: when that was first so, seconds since the epoch; 0 for not.
+        place: where it is found; None before it was looked at.
     """
 
     found: ProxyFound | None = None
@@ -40,3 +41,4 @@ class ProxyState:
     tested: Tested | None = None
     pending: bool = False
     pending_since: float = 0.0
+    place: ProxyPlace | None = None

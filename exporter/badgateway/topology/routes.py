@@ -24,6 +24,8 @@ class Route:
         backup: whether it is used only while the others of its group fail.
         dynamic: whether a name in it is looked up again while the proxy runs; else it is pinned to
             what it led to when the configuration was loaded.
+        resolvers: the name servers that the proxy itself asks for a name in it, ``host`` or
+            ``host:port``; empty for those of its host.
         place: file and line where it is written, ``/etc/nginx/nginx.conf:12``; empty where nothing
             tells. Two routes that differ in nothing else are the same.
     """
@@ -38,6 +40,7 @@ class Route:
     timeouts: tuple[tuple[str, float], ...] = ()
     backup: bool = False
     dynamic: bool = False
+    resolvers: tuple[str, ...] = ()
     place: str = field(default="", compare=False)
 
 

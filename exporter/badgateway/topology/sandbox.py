@@ -16,9 +16,11 @@ import signal
 import stat
 import struct
 import subprocess
-from collections.abc import Callable, Sequence
+from asyncio.subprocess import Process, SubprocessStreamProtocol
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from badgateway.topology import landlock
@@ -26,6 +28,7 @@ from badgateway.topology import landlock
 SECONDS: Final = 5.0
 _OUTPUT_LIMIT: Final = 16 * 1024 * 1024
 _WORDS_LIMIT: Final = 64 * 1024
+_BUFFER_BYTES: Final = 64 * 1024
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
@@ -34,9 +37,10 @@ _LAST_CAPABILITY: Final = 63
 _INTERPRETER: Final = 3  # PT_INTERP
 _HEADERS_LIMIT: Final = 64
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "XDG_DATA_HOME": "/nonexistent",
 }  # fmt: skip
+"""The variables that every program gets."""
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -74,19 +78,24 @@ def trusted(binary: str) -> str:
     return "" if os.access(binary, os.X_OK) else f"{binary} is not executable"
 
 
-async def run(argv: Sequence[str], strict: bool) -> Ran:
+async def run(
+    argv: Sequence[str], strict: bool, environment: Mapping[str, str] = MappingProxyType({})
+) -> Ran:
     """Run a trusted program and wait for its end, for at most ``SECONDS``.
 
     Args:
         argv: the program's path and its words.
         strict: whether it must not be run where the kernel has no Landlock.
+        environment: variables that it needs, beside its usual ones.
 
     Raises:
         SandboxError: it could not be run, did not end in time, or said too much.
     """
     rules, seconds = _rules(argv[0], strict), SECONDS
     try:
-        process = await _started(argv, _confinement(rules, seconds))
+        process, transport = await _started(
+            argv, _confinement(rules, seconds), {**environment, **ENVIRONMENT}
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxError(f"not run: {error}") from None
     finally:
@@ -105,8 +114,10 @@ async def run(argv: Sequence[str], strict: bool) -> Ran:
     finally:
         if process.returncode is None:
             _kill(process.pid)
-            # to the end of its pipes, without which they are not closed
-            await asyncio.wait((asyncio.ensure_future(process.communicate()),), timeout=1.0)
+            await asyncio.wait((asyncio.ensure_future(process.wait()),), timeout=1.0)
+        # who left its session may hold its pipes open
+        transport.close()
+        await asyncio.sleep(0)
     if len(output) > _OUTPUT_LIMIT or len(errors) > _WORDS_LIMIT:
         raise SandboxError(f"`{name}` wrote too much")
     return Ran(status, output, errors)
@@ -145,17 +156,23 @@ def _interpreter(program: str) -> list[str]:
     return []
 
 
-async def _started(argv: Sequence[str], confine: Callable[[], None]) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
+async def _started(
+    argv: Sequence[str], confine: Callable[[], None], environment: Mapping[str, str]
+) -> tuple[Process, asyncio.SubprocessTransport]:
+    """As ``asyncio.create_subprocess_exec``, which keeps the transport to itself."""
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.subprocess_exec(
+        lambda: SubprocessStreamProtocol(_BUFFER_BYTES, loop),
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=_ENVIRONMENT,
+        env=environment,
         cwd="/",
         start_new_session=True,
         preexec_fn=confine,
     )
+    return Process(transport, protocol, loop), transport
 
 
 def _confinement(rules: int | None, seconds: float) -> Callable[[], None]:

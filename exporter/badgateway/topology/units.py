@@ -17,6 +17,7 @@ from badgateway.topology.launch import Launch
 from badgateway.topology.launch_servers import SERVERS
 from badgateway.topology.launch_unit import unit_launch
 from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.unit_environment import UnitEnvironment
 
 _DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
 _LEVELS: Final = 3
@@ -79,13 +80,22 @@ def proxy(unit: str, properties: Mapping[str, Any]) -> ProxyPlace | None:
     folder = str(properties.get("WorkingDirectory") or "").lstrip("!-")
     if program == "caddy" and "run" in command[1:2]:
         config = proxy_options.caddy_file(command, folder)
-        return ProxyPlace(name, "caddy", unit, config=config, binary=command[0], pid=pid)
+        return ProxyPlace(
+            name, "caddy", unit, config=config, binary=command[0], pid=pid,
+            is_apart=_is_apart(properties), environment=UnitEnvironment.of(properties),
+        )  # fmt: skip
     if program in proxy_options.NGINX:
         config, prefix = proxy_options.nginx_files(command, folder)
         return ProxyPlace(
-            name, "nginx", unit, config=config, prefix=prefix, binary=command[0], pid=pid
-        )
+            name, "nginx", unit, config=config, prefix=prefix, binary=command[0], pid=pid,
+            is_apart=_is_apart(properties),
+        )  # fmt: skip
     return None
+
+
+def _is_apart(properties: Mapping[str, Any]) -> bool:
+    """Whether a unit's processes are in a network of their own."""
+    return bool(properties.get("PrivateNetwork") or properties.get("NetworkNamespacePath"))
 
 
 def is_gone(properties: Mapping[str, Any]) -> bool:

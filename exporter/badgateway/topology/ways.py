@@ -5,14 +5,15 @@ Pure: what the proxies have loaded and what their files say, seen with a ``Sight
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from badgateway.topology.backends import Backend, PathMap
 from badgateway.topology.destinations import Destination, Resolved, Sight, destination, name_of
-from badgateway.topology.homes import Homes
+from badgateway.topology.homes import Homes, Site
+from badgateway.topology.joining import ByPort
 from badgateway.topology.proxyplace import ProxyFound
 from badgateway.topology.routes import Route
 
@@ -30,6 +31,8 @@ class Way:
         moved: what its name leads to now, where the proxy still uses what it led to before.
         moved_since: since when that is so, seconds since the epoch.
         is_missed: whether a request fails there although another place would have answered.
+        before: the address at which the site led to its application while that was right; the same
+            as now where that has moved, empty where it is not known.
     """
 
     proxy: str
@@ -38,6 +41,7 @@ class Way:
     moved: tuple[str, ...] = ()
     moved_since: float = 0.0
     is_missed: bool = False
+    before: str = ""
 
     @property
     def route(self) -> Route:
@@ -68,6 +72,19 @@ class Ways:
 NONE: Final = Ways()
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An application that listens and that no proxy leads to.
+
+    Attributes:
+        backend: its name.
+        address: the first at which it listens.
+    """
+
+    backend: str
+    address: str
+
+
 def find(
     paths: PathMap,
     answers: Mapping[str, ProxyFound],
@@ -86,7 +103,7 @@ def find(
         blind: proxies that see another network than this host's: of theirs nothing is told.
         pinned: proxy and upstream → the addresses its name led to when that was loaded.
     """
-    known = _ByPort(paths.backends)
+    known = _Known(paths.backends)
     owned = [
         (backend.name, path.proxy, path.route)
         for backend in paths.backends
@@ -95,44 +112,41 @@ def find(
     ]
     now = _ways([(proxy, route) for _, proxy, route in owned], known, sight, pinned)
     loaded: dict[str, list[Way]] = {}
-    for (name, _, _), way in zip(owned, now, strict=True):
-        loaded.setdefault(name, []).append(way)
+    for (name, proxy, route), way in zip(owned, now, strict=True):
+        before = homes.led(proxy, route.site, name) if way.destination.is_broken else ""
+        loaded.setdefault(name, []).append(replace(way, before=before) if before else way)
     after = {
-        proxy: _ways([(proxy, route) for route in found.on_disk or ()], known, sight)
+        proxy: _After(found, _ways([(proxy, route) for route in found.on_disk or ()], known, sight))
         for proxy, found in answers.items()
         if proxy not in blind and _pends(found)
     }
+    leading: dict[Site, list[Way]] = {}
+    for way in now:
+        leading.setdefault((way.proxy, way.route.site), []).append(way)
     return {
         backend.name: Ways(
             tuple(loaded.get(backend.name, ())),
-            _given_away(backend, now, homes),
+            _given_away(backend, leading, homes),
             tuple(
                 way
-                for proxy, ways in after.items()
-                for way in _missing(backend, proxy, ways, answers[proxy], known)
+                for proxy, coming in after.items()
+                for way in _missing(backend, proxy, coming, known)
             ),
         )
         for backend in paths.backends
     }
 
 
-class _ByPort:
-    """Applications by the ports at which they may be reached."""
+class _Known(ByPort):
+    """The applications, by name and by port."""
 
-    def __init__(self, backends: Iterable[Backend]) -> None:
-        self.backends = {backend.name: backend for backend in backends}
-        self._found: dict[str, list[Backend]] = {}
-        for backend in self.backends.values():
-            ports = {a.rpartition(":")[2] for a in (*backend.listens, *backend.aliases)}
-            for port in ports:
-                self._found.setdefault(port, []).append(backend)
-
-    def at(self, upstream: str) -> Collection[Backend]:
-        return self._found.get(upstream.rpartition(":")[2], ())
+    def __init__(self, backends: Collection[Backend]) -> None:
+        super().__init__(backends)
+        self._names = {backend.name: backend for backend in backends}
 
     def serves_others(self, name: str, site: str) -> bool:
         """Whether an application has other sites already: one without may be a successor."""
-        found = self.backends.get(name)
+        found = self._names.get(name)
         return found is not None and any(path.route.site != site for path in found.paths)
 
 
@@ -158,18 +172,24 @@ class _Then:
     def is_here(self, address: str) -> bool:
         return self.now.is_here(address)
 
+    def asks(self, servers: Collection[str]) -> bool:
+        return self.now.asks(servers)
+
 
 def _ways(
     routes: Iterable[tuple[str, Route]],
-    known: _ByPort,
+    known: _Known,
     sight: Sight,
     pinned: Pinned = MappingProxyType({}),
 ) -> tuple[Way, ...]:
-    seen = []
+    seen, judged = [], dict[Hashable, Destination]()
     for proxy, route in routes:
-        held = pinned.get((proxy, route.upstream))
-        then = sight if held is None or route.dynamic else _Then(sight, held)
-        to = destination(route, then, known.at(route.upstream))
+        held = None if route.dynamic else pinned.get((proxy, route.upstream))
+        then = sight if held is None else _Then(sight, held)
+        key = (route.upstream, route.resolvers, held)
+        if key not in judged:
+            judged[key] = destination(route, then, known.at(route.upstream))
+        to = replace(judged[key], route=route)
         moved = sight.resolved(name_of(route.upstream)) if then is not sight else Resolved()
         if not moved.addresses or set(moved.addresses) & set(to.addresses):
             moved = Resolved()
@@ -186,15 +206,32 @@ def _group(way: Way) -> tuple[str, str, str]:
     return way.proxy, way.route.site, way.route.group
 
 
-def _given_away(backend: Backend, now: Iterable[Way], homes: Homes) -> tuple[Way, ...]:
+def _given_away(
+    backend: Backend, leading: Mapping[Site, Iterable[Way]], homes: Homes
+) -> tuple[Way, ...]:
     """The ways of sites that were a backend's own, and of which none leads there any more."""
     kept = {(path.proxy, path.route.site) for path in backend.paths}
     lost = homes.at_home(backend.name) - kept
     return tuple(
-        way
-        for way in now
-        if (way.proxy, way.route.site) in lost and way.destination.backend != backend.name
+        replace(way, before=homes.led(way.proxy, way.route.site, backend.name))
+        for site in sorted(lost)
+        for way in leading.get(site, ())
+        if way.destination.backend != backend.name
     )
+
+
+class _After:
+    """What a proxy would do after a reload."""
+
+    def __init__(self, found: ProxyFound, ways: Iterable[Way]) -> None:
+        self.before, self.there = frozenset(found.loaded or ()), frozenset(found.on_disk or ())
+        self._sites: dict[str, list[Way]] = {}
+        for way in ways:
+            self._sites.setdefault(way.route.site, []).append(way)
+
+    def of(self, site: str) -> Collection[Way]:
+        """Return the ways of a site."""
+        return self._sites.get(site, ())
 
 
 def _pends(found: ProxyFound) -> bool:
@@ -203,18 +240,18 @@ def _pends(found: ProxyFound) -> bool:
     return known and not (found.digest and found.digest == found.loaded_digest)
 
 
-def _missing(
-    backend: Backend, proxy: str, after: Collection[Way], found: ProxyFound, known: _ByPort
-) -> Iterable[Way]:
+def _missing(backend: Backend, proxy: str, after: _After, known: _Known) -> Iterable[Way]:
     """The ways that a reload would bring for a backend's sites, and on which it is missed."""
-    own = [path.route for path in backend.paths if path.proxy == proxy]
-    before, there = set(found.loaded or ()), set(found.on_disk or ())
-    for site in dict.fromkeys(route.site for route in own):
-        ways = [way for way in after if way.route.site == site]
-        was = tuple(route for route in own if route.site == site and route not in there)
+    own: dict[str, list[Route]] = {}
+    for path in backend.paths:
+        if path.proxy == proxy:
+            own.setdefault(path.route.site, []).append(path.route)
+    for site, routes in own.items():
+        ways = after.of(site)
+        was = tuple(route for route in routes if route not in after.there)
         kept = any(way.destination.backend == backend.name for way in ways)
         for way in ways:
-            if way.route in before or way.route.backup:
+            if way.route in after.before or way.route.backup:
                 continue
             other = way.destination.backend
             taken = not kept and other != backend.name and known.serves_others(other, site)

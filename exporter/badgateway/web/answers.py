@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 
-from badgateway.collectors.probes import State
+from badgateway.collectors.probes import State, Target
 from badgateway.diagnosis.evidence import RECENT_SECONDS, Evidence
 from badgateway.diagnosis.verdict import RiskFound, Verdict
 from badgateway.exporter import Exporter
 from badgateway.redaction import redacted
+from badgateway.topology.backends import same_address
 from badgateway.vocabulary import DESTINATIONS
 
 
@@ -128,8 +129,8 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
     for vantage in ("edge", "proxy"):
         for probe in probes:
             if probe.target.vantage == vantage:
-                hops.append(Hop(vantage, redacted(probe.target.url), *_probe(probe)))
-    backend, failed = evidence.backend, _failed(evidence)
+                hops.append(Hop(vantage, _asked(probe.target), *_probe(probe)))
+    backend = evidence.backend
     seen = {way.route.upstream: way.destination for way in evidence.ways.loaded}
     for upstream in backend.upstreams:
         state, text = _LISTENING[evidence.listening]
@@ -139,10 +140,10 @@ def _hops(evidence: Evidence) -> tuple[Hop, ...]:
             text = f"something else listens there: {evidence.stranger}"
         elif evidence.listening and evidence.listener == backend.unit != "":
             text = f"{backend.unit} listens"
-        hops.append(Hop("upstream", upstream, state, text + failed))
+        hops.append(Hop("upstream", upstream, state, text + _failed(evidence, upstream)))
     for probe in probes:
         if probe.target.vantage == "origin":
-            hops.append(Hop("origin", redacted(probe.target.url), *_probe(probe)))
+            hops.append(Hop("origin", _asked(probe.target), *_probe(probe)))
     service = evidence.service
     if service is not None:
         name = backend.unit or backend.server
@@ -186,10 +187,29 @@ def _workers(evidence: Evidence) -> list[Hop]:
     return [Hop("workers", backend.server, state, "; ".join(words))]
 
 
-def _failed(evidence: Evidence) -> str:
-    """What the proxies' logs say of attempts at the backend; empty when they say of none."""
-    oldest = evidence.now - RECENT_SECONDS
-    failed = Counter(failure.reason for failure in evidence.failures if failure.at > oldest)
+def _asked(target: Target) -> str:
+    """What a probe asks: its URL, and what the URL does not say."""
+    if target.socket:
+        return f"unix:{target.socket}"
+    url = redacted(target.url)
+    return f"{url} for {target.host}" if target.host else url
+
+
+def _failed(evidence: Evidence, upstream: str) -> str:
+    """What the proxies' logs say of attempts at an address; empty when they say of none.
+
+    An attempt at an address that is no upstream, as where a name led, may be at each.
+    """
+    oldest, known = evidence.now - RECENT_SECONDS, evidence.backend.upstreams
+    failed = Counter(
+        failure.reason
+        for failure in evidence.failures
+        if failure.at > oldest
+        and (
+            same_address(failure.upstream or upstream, upstream)
+            or not any(same_address(failure.upstream or "", other) for other in known)
+        )
+    )
     if not failed:
         return ""
     by_reason = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in failed.most_common(3))

@@ -7,6 +7,7 @@ A finding is a test case: one at or above the severity that fails the check has 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree
@@ -40,8 +41,12 @@ def text(results: Sequence[Checked], fail_on: str) -> str:
 def _suite(root: ElementTree.Element, result: Checked, least: int) -> None:
     suite = ElementTree.SubElement(root, "testsuite", name=_clean(result.name))
     failures = errors = 0
+    known: Counter[str] = Counter()
     for finding in result.findings:
-        case = _case(suite, result, f"{finding.kind}: {finding.subject}")
+        name = f"{finding.kind}: {finding.subject}"
+        known[name] += 1
+        # GitLab takes two cases of one name for one
+        case = _case(suite, result, f"{name} ({known[name]})" if known[name] > 1 else name)
         place, _, line = finding.where.rpartition(":")
         if line.isdigit():
             case.set("file", _clean(place))

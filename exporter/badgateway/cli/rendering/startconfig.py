@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from badgateway.cli.rendering.pathmap import Application, Discovered, FoundProxy
+from badgateway.cli.rendering.words import plain
 from badgateway.config import addresses, keytypes
 from badgateway.config.checks import OTHER
 
@@ -115,4 +116,4 @@ def _remark_proxy(proxy: FoundProxy) -> str:
 
 def _plain(words: str) -> str:
     """Words that cannot end the remark they stand in."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)[:200]
+    return plain(words)[:200]

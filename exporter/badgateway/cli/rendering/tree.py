@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.tree import Tree
 
 from badgateway import vocabulary
@@ -16,6 +15,7 @@ from badgateway.cli.rendering.pathmap import (
     Site,
     Upstream,
 )
+from badgateway.cli.rendering.words import shown
 
 _GOOD: Final = ("listening", "remote")
 _WIDE: Final = 1000
@@ -30,7 +30,7 @@ _MANAGERS: Final = {
 
 def show(found: Discovered) -> None:
     """Print what was found, in colour on a terminal."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _WIDE
     known = {application.name: application for application in found.applications}
@@ -45,7 +45,7 @@ def show(found: Discovered) -> None:
     if found.problems:
         tree = Tree("[yellow]cannot be read[/]")
         for source, problem in found.problems.items():
-            tree.add(escape(f"{source}: {problem}"))
+            tree.add(shown(f"{source}: {problem}"))
         console.print(tree)
 
 
@@ -55,14 +55,14 @@ def _proxy(proxy: FoundProxy, known: dict[str, Application]) -> Tree:
     where += [proxy.config] if proxy.config else []
     where += [f"admin API {proxy.admin}"] if proxy.admin else []
     state = {True: "", False: "  [bold red]does not run[/]", None: "  [yellow]not seen running[/]"}
-    head = f"[bold]{escape(proxy.name)}[/]  {proxy.kind}"
-    tree = Tree(f"{head}{escape('  ' + ', '.join(where)) if where else ''}{state[proxy.running]}")
+    head = f"[bold]{shown(proxy.name)}[/]  {proxy.kind}"
+    tree = Tree(f"{head}{shown('  ' + ', '.join(where)) if where else ''}{state[proxy.running]}")
     for site in proxy.sites:
         _site(tree, site, known)
     led = {site.site for site in proxy.sites}
     for name, status in proxy.answers_itself.items():
         if name not in led:
-            tree.add(f"{escape(_called(name))}  [yellow]answers {status} by itself[/]")
+            tree.add(f"{shown(_called(name))}  [yellow]answers {status} by itself[/]")
     if not proxy.sites and not proxy.answers_itself:
         tree.add("[dim]leads nowhere[/]")
     return tree
@@ -70,7 +70,7 @@ def _proxy(proxy: FoundProxy, known: dict[str, Application]) -> Tree:
 
 def _site(tree: Tree, site: Site, known: dict[str, Application]) -> None:
     scheme = "https" if site.tls else "http"
-    branch = tree.add(f"{escape(_called(site.site))}  [dim]{scheme}, at {escape(site.listen)}[/]")
+    branch = tree.add(f"{shown(_called(site.site))}  [dim]{scheme}, at {shown(site.listen)}[/]")
     for upstream in site.upstreams:
         leaf = branch.add(_upstream(upstream))
         application = known.get(upstream.application)
@@ -85,19 +85,19 @@ def _upstream(upstream: Upstream) -> str:
     words = vocabulary.DESTINATIONS[upstream.state]
     owner = f" ({upstream.owner})" if upstream.owner else ""
     backup = "  backup" if upstream.backup else ""
-    place = f"  [dim]{escape(upstream.place)}[/]" if upstream.place else ""
-    return f"{escape(upstream.address)}{backup}  [{colour}]{words}[/]{escape(owner)}{place}"
+    place = f"  [dim]{shown(upstream.place)}[/]" if upstream.place else ""
+    return f"{shown(upstream.address)}{backup}  [{colour}]{words}[/]{shown(owner)}{place}"
 
 
 def _application(tree: Tree, application: Application) -> None:
     manager = _MANAGERS[application.manager]
     unit = f" {application.unit}" if application.unit else ""
-    branch = tree.add(f"[bold]{escape(application.name)}[/]  {manager}{escape(unit)}")
+    branch = tree.add(f"[bold]{shown(application.name)}[/]  {manager}{shown(unit)}")
     if application.server != "unknown":
         entry = f" {application.entry}" if application.entry else ""
         workers = f"{application.workers} worker{'s' if application.workers != 1 else ''}"
         at = f", at {', '.join(application.listens)}" if application.listens else ""
-        branch = branch.add(escape(f"{application.server}{entry}, {workers}{at}"))
+        branch = branch.add(shown(f"{application.server}{entry}, {workers}{at}"))
     told = [
         f"{what} {path}"
         for what, path in (
@@ -106,7 +106,7 @@ def _application(tree: Tree, application: Application) -> None:
         if path
     ]  # fmt: skip
     if told:
-        branch.add(escape(", ".join(told)))
+        branch.add(shown(", ".join(told)))
 
 
 def _called(site: str) -> str:
