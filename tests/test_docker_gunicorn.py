@@ -12,7 +12,7 @@ import pytest
 
 from badgateway.packages import files
 from badgateway.packages.roots import Root
-from badgateway.topology import containers
+from badgateway.topology.containers import applications as containers
 from tests.dockerlab import DockerLab, labels
 from tests.lab.parts import PartMissing
 from tests.lab.require import unavailable

@@ -17,8 +17,10 @@ import pytest
 from badgateway import proxywatch
 from badgateway.proxywatch import ProxyWatch
 from badgateway.supervision import Supervisor
-from badgateway.topology import nginx_processes, proxystate, proxytest
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.nginx import processes as nginx_processes
+from badgateway.topology.proxies import selftest as proxytest
+from badgateway.topology.proxies import state as proxystate
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from tests.nginxlab import Nginx
 from tests.watchedproxy import Watched, watching
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.proxies.place import ProxyPlace
 from tests.lab.require import require
 from tests.servers import free_port
 from tests.topology.rootsplace import roots_place

@@ -17,8 +17,8 @@ from badgateway.supervision import Supervisor
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Findings
 from badgateway.topology.joining import join
-from badgateway.topology.launch import Launch
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.launch.command import Launch
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
 
 SHOP = Backend("shop", "systemd", "shop.service", listens=("127.0.0.1:8001",), launch=Launch())

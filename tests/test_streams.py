@@ -14,7 +14,7 @@ from badgateway.readers import Told
 from badgateway.streams import Streams
 from badgateway.topology.backends import Backend, PathMap
 from badgateway.topology.discovery import Findings
-from badgateway.topology.launch import parse_command
+from badgateway.topology.launch.command import parse_command
 from tests.caddylog import append
 
 TIMEOUT = b"[2026-11-21 10:00:00 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:8)\n"

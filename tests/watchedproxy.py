@@ -12,9 +12,9 @@ from typing import Any
 from badgateway.blocking import Blocking
 from badgateway.proxywatch import ProxyWatch
 from badgateway.supervision import Supervisor
-from badgateway.topology.proxies import Proxies
-from badgateway.topology.proxyplace import ProxyPlace
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies.asking import Proxies
+from badgateway.topology.proxies.place import ProxyPlace
+from badgateway.topology.proxies.state import ProxyState
 
 
 class Watched:

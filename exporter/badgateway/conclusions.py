@@ -27,7 +27,7 @@ from badgateway.diagnosis.verdict import RiskFound, Verdict
 from badgateway.routewatch import Survey
 from badgateway.sources import cgroupnames
 from badgateway.topology.backends import Backend, PathMap
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies.state import ProxyState
 from badgateway.topology.ways import NONE
 
 PATIENCE_SECONDS: Final = 15.0

@@ -15,7 +15,7 @@ from badgateway import logchoice
 from badgateway.sources.journal import KERNEL
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Findings
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.proxies.place import ProxyPlace
 from badgateway.topology.routes import WrittenLog
 
 JOURNAL: Final = "journal"

@@ -11,10 +11,10 @@ import msgspec
 from badgateway import __version__
 from badgateway.sources import proctree
 from badgateway.sources.pidfds import Pidfds
-from badgateway.topology import nginx_loads
-from badgateway.topology.loaded import Held, Reading, applied
-from badgateway.topology.nginx_loads import End, Generation, Identity, Seen
-from badgateway.topology.proxyplace import ProxyFound
+from badgateway.topology.nginx import loads as nginx_loads
+from badgateway.topology.nginx.loads import End, Generation, Identity, Seen
+from badgateway.topology.proxies.loaded import Held, Reading, applied
+from badgateway.topology.proxies.place import ProxyFound
 
 _ENDS_KEPT_SECONDS: Final = 60.0
 

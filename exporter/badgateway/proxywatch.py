@@ -15,11 +15,13 @@ from badgateway.blocking import Blocking
 from badgateway.nginxloads import NginxLoads
 from badgateway.sources import proctree
 from badgateway.supervision import Supervisor
-from badgateway.topology import caddy_files, nginx_processes, proxytest
-from badgateway.topology.nginx_includes import Stamp, stamp
-from badgateway.topology.nginx_loads import Seen
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
-from badgateway.topology.proxystate import ProxyState, Tested
+from badgateway.topology.caddy import files as caddy_files
+from badgateway.topology.nginx import processes as nginx_processes
+from badgateway.topology.nginx.includes import Stamp, stamp
+from badgateway.topology.nginx.loads import Seen
+from badgateway.topology.proxies import selftest as proxytest
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.state import ProxyState, Tested
 
 FILES_SECONDS: Final = 1.0
 PROCESSES_SECONDS: Final = 2.0

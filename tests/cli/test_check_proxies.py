@@ -17,7 +17,7 @@ import pytest
 from badgateway.cli.rendering import github, junit
 from badgateway.cli.rendering.checked import Checked
 from badgateway.packages.findings import Finding
-from badgateway.topology import landlock
+from badgateway.topology.proxies import landlock
 from tests.lab.require import unavailable
 from tests.nginxlab import Nginx, application
 from tests.servers import ExporterProcess, free_port

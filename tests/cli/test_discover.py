@@ -26,8 +26,8 @@ from badgateway.sources.sockdiag import Listening
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Findings
 from badgateway.topology.joining import join
-from badgateway.topology.launch import Launch
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.launch.command import Launch
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
 from tests.nginxlab import Nginx
 from tests.servers import ExporterProcess, free_port

@@ -6,7 +6,7 @@ import pytest
 
 from badgateway.collectors.settings import Bound, bound, mismatches, timeouts
 from badgateway.topology.backends import Backend, ProxyPath
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 from badgateway.topology.routes import Route
 
 UVICORN = "uvicorn.workers.UvicornWorker"

@@ -12,7 +12,7 @@ from badgateway.diagnosis.evidence import Evidence
 from badgateway.events import BootFailure, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Finding, Report
 from badgateway.topology.backends import Backend, ProxyPath
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 from badgateway.topology.routes import Route
 
 NOW = 1_800_000_000.0

@@ -12,8 +12,8 @@ from badgateway.diagnosis.verdict import RiskFound
 from badgateway.events import AnswerOrigin, ServerEnd, UpstreamFailure
 from badgateway.topology.backends import Backend, ProxyPath
 from badgateway.topology.destinations import Destination
-from badgateway.topology.proxyplace import ProxyFound
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies.place import ProxyFound
+from badgateway.topology.proxies.state import ProxyState
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Way, Ways
 from tests.diagnosis.builders import BACKEND, LOOPING, NOW, healthy, probe

@@ -8,7 +8,7 @@ import pytest
 
 from badgateway.diagnosis import risks
 from badgateway.diagnosis.evidence import Evidence
-from badgateway.topology.container import Container
+from badgateway.topology.containers.container import Container
 from tests.diagnosis.builders import BACKEND, STOPPED, healthy
 
 MIB = 2**20

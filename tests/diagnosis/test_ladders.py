@@ -14,7 +14,7 @@ from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.ladders import timeout_ladder
 from badgateway.events import Response, Tally, WorkerEnd
 from badgateway.topology.backends import PathMap, ProxyPath
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 from badgateway.topology.routes import Route
 from tests.diagnosis.builders import BACKEND, NOW, healthy
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from badgateway.diagnosis import rules
 from badgateway.events import AnswerOrigin, ServerEnd
-from badgateway.topology import proxystate
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies import state as proxystate
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.state import ProxyState
 from badgateway.topology.routes import LocalAnswer
 from badgateway.topology.ways import Ways
 from tests.diagnosis.builders import BACKEND, LOOPING, NOW, STOPPED, healthy, probe

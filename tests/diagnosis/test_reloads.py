@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from badgateway.diagnosis import rules
-from badgateway.topology import proxystate
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies import state as proxystate
+from badgateway.topology.proxies.state import ProxyState
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Ways
 from tests.diagnosis.builders import NOW, healthy

@@ -13,7 +13,7 @@ from badgateway.diagnosis import rules
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.topology.backends import Backend, ProxyPath
 from badgateway.topology.destinations import Destination
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Idle, Way, Ways
 from tests.diagnosis.builders import BACKEND, LOOPING, NOW, STOPPED, probe

@@ -10,7 +10,7 @@ from badgateway.collectors.service_tracker import ServiceState
 from badgateway.diagnosis import risks, rules
 from badgateway.events import ServerEnd, WorkerEnd
 from badgateway.packages.findings import Finding, Report
-from badgateway.topology.container import Container
+from badgateway.topology.containers.container import Container
 from tests.diagnosis.builders import (
     BACKEND,
     FAILED,

@@ -8,7 +8,7 @@ import pytest
 
 from badgateway.diagnosis.rules import diagnose
 from badgateway.diagnosis.words import facts
-from badgateway.topology.container import Container
+from badgateway.topology.containers.container import Container
 from tests.diagnosis.builders import NOW, SITE, UP, failure, healthy, hurt, probe, worker_end
 
 

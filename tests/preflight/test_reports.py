@@ -12,9 +12,9 @@ from badgateway.packages.findings import Target
 from badgateway.packages.scan import scan
 from badgateway.packages.watch import fingerprint
 from badgateway.topology.backends import Backend
-from badgateway.topology.container import Container
-from badgateway.topology.launch import parse_command
-from badgateway.topology.launch_unit import unit_launch
+from badgateway.topology.containers.container import Container
+from badgateway.topology.launch.command import parse_command
+from badgateway.topology.launch.unit import unit_launch
 from tests.preflight.servers import copied
 
 MINOR = f"python3.{sys.version_info.minor}"

@@ -12,7 +12,7 @@ from badgateway.packages.findings import Finding
 from badgateway.routecheck import sight
 from badgateway.routecheck.judging import Basis, judge
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 from badgateway.topology.routes import Route
 from tests.routecheck.world import Host, judged, nginx
 

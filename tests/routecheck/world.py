@@ -11,8 +11,8 @@ from badgateway.packages.findings import Finding
 from badgateway.routecheck import kinds, reading
 from badgateway.routecheck.judging import Basis, judge
 from badgateway.routecheck.reading import ProxyFile
-from badgateway.topology import sandbox
 from badgateway.topology.destinations import Resolved
+from badgateway.topology.proxies import sandbox
 from tests.lab.require import require, unavailable
 
 

@@ -14,7 +14,7 @@ import pytest
 from badgateway.events import LINE_LIMIT, Batch, Line
 from badgateway.sources.container_place import Place
 from badgateway.sources.containerlog import ContainerLog
-from badgateway.topology.container_times import nanoseconds
+from badgateway.topology.containers.times import nanoseconds
 from tests.dockerlab import DockerLab
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from badgateway.topology import adapter, landlock, sandbox
-from badgateway.topology.caddy import routes
+from badgateway.topology.caddy import adapter
+from badgateway.topology.caddy.routes import routes
+from badgateway.topology.proxies import landlock, sandbox
 from tests.lab.require import require, unavailable
 from tests.topology.rootsplace import roots_place
 
@@ -128,7 +129,7 @@ def test_what_says_too_much_is_ended() -> None:
 )
 def test_nothing_of_it_is_left_to_the_event_loop(program: str) -> None:
     script = (
-        "import asyncio, sys\nfrom badgateway.topology import sandbox\nsandbox.SECONDS = 0.5\n"
+        "import asyncio, sys\nfrom badgateway.topology.proxies import sandbox\nsandbox.SECONDS = 0.5\n"
         "try:\n    asyncio.run(sandbox.run(('/usr/bin/python3', '-c', sys.argv[1]), False))\n"
         "except sandbox.SandboxError as error:\n    print(error)\n"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from badgateway.blocking import Blocking
-from badgateway.topology import caddy_asking
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.caddy import asking as caddy_asking
+from badgateway.topology.proxies.place import ProxyPlace
 
 
 @pytest.mark.parametrize(

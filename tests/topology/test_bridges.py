@@ -9,8 +9,8 @@ import pytest
 from badgateway.collectors.listeners import Listeners
 from badgateway.collectors.sight import HostSight
 from badgateway.sources.sockdiag import Listening
-from badgateway.topology.bridges import bridges, neighbours
-from badgateway.topology.containers import backends, with_former_addresses
+from badgateway.topology.containers.applications import backends, with_former_addresses
+from badgateway.topology.containers.bridges import bridges, neighbours
 from badgateway.topology.destinations import destination
 from badgateway.topology.joining import join
 from badgateway.topology.routes import Route

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from badgateway.topology.caddy_digest import digest
+from badgateway.topology.caddy.digest import digest
 
 FILE = {"admin": {"listen": "localhost:2019"}, "apps": {"http": {"grace_period": 30000000000,
         "servers": {"srv0": {"listen": [":80", ":81"]}}}}}  # fmt: skip

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway.topology.backends import Backend, PathMap, Place, same_address
-from badgateway.topology.caddy import address, routes
-from badgateway.topology.caddy_logs import logs
+from badgateway.topology.caddy.logs import logs
+from badgateway.topology.caddy.routes import address, routes
 from badgateway.topology.joining import join
 from badgateway.topology.routes import Route
 from tests.lab.require import require

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from badgateway.topology.caddy import admin_address
-from badgateway.topology.caddy_logs import logs
+from badgateway.topology.caddy.logs import logs
+from badgateway.topology.caddy.routes import admin_address
 
 
 @pytest.mark.parametrize(

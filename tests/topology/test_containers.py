@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from badgateway.topology import containers
 from badgateway.topology.backends import Backend
-from badgateway.topology.container_shell import shell_first
+from badgateway.topology.containers import applications as containers
+from badgateway.topology.containers.shell import shell_first
 from badgateway.topology.joining import join
 from badgateway.topology.routes import Route
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badgateway.topology.launch import Launch, parse_command
-from badgateway.topology.launch_shell import commands
-from badgateway.topology.launch_words import ShellSyntaxError
+from badgateway.topology.launch.command import Launch, parse_command
+from badgateway.topology.launch.shell import commands
+from badgateway.topology.launch.words import ShellSyntaxError
 
 
 @pytest.fixture

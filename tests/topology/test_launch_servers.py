@@ -9,7 +9,8 @@ import click
 import pytest
 import uvicorn
 
-from badgateway.topology import launch_gunicorn, launch_uvicorn
+from badgateway.topology.launch import gunicorn as launch_gunicorn
+from badgateway.topology.launch import uvicorn as launch_uvicorn
 
 
 def test_the_flags_of_uvicorn_are_those_it_has() -> None:

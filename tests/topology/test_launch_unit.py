@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badgateway.topology.launch_environment import read_environment_file
-from badgateway.topology.launch_unit import unit_launch
-from badgateway.topology.launch_unitfile import read_unit_file
+from badgateway.topology.launch.environment import read_environment_file
+from badgateway.topology.launch.unit import unit_launch
+from badgateway.topology.launch.unitfile import read_unit_file
 
 
 @pytest.fixture

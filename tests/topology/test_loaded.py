@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from badgateway.topology.loaded import Held, Reading, applied
-from badgateway.topology.nginx_loads import Generation
-from badgateway.topology.proxyplace import ProxyFound
+from badgateway.topology.nginx.loads import Generation
+from badgateway.topology.proxies.loaded import Held, Reading, applied
+from badgateway.topology.proxies.place import ProxyFound
 from badgateway.topology.routes import Route
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from badgateway.topology import memory
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 
 API = Backend(
     "api", "systemd", "api.service",

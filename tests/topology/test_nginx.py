@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway.blocking import Blocking
-from badgateway.topology import nginx, nginx_logs
-from badgateway.topology.nginx_includes import stamp
-from badgateway.topology.nginx_reading import NginxFiles
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.nginx import logs as nginx_logs
+from badgateway.topology.nginx import routes as nginx
+from badgateway.topology.nginx.includes import stamp
+from badgateway.topology.nginx.reading import NginxFiles
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route, SameRequests, WrittenLog
 
 DEFAULTS = (("connect", 60.0), ("send", 60.0), ("read", 60.0))

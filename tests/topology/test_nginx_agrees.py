@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from badgateway.blocking import Blocking
-from badgateway.topology import nginx_parsing
-from badgateway.topology.nginx_includes import Configuration
-from badgateway.topology.nginx_reading import NginxFiles
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
-from badgateway.topology.templates import template_of
+from badgateway.topology.nginx import parsing as nginx_parsing
+from badgateway.topology.nginx.includes import Configuration
+from badgateway.topology.nginx.reading import NginxFiles
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.templates import template_of
 from tests.lab.require import require
 from tests.nginxlab import Nginx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from badgateway.topology.nginx_loads import (
+from badgateway.topology.nginx.loads import (
     End,
     Generation,
     Identity,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from badgateway.blocking import Blocking
-from badgateway.topology.nginx_reading import NginxFiles
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.nginx.reading import NginxFiles
+from badgateway.topology.proxies.place import ProxyPlace
 from badgateway.topology.routes import LocalAnswer
 from tests.topology.test_wild_nginx import SHOP, look
 

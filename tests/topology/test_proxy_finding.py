@@ -21,10 +21,13 @@ from badgateway import config as settings
 from badgateway.blocking import Blocking
 from badgateway.packages import files
 from badgateway.packages.roots import Root
-from badgateway.topology import configured, proxy_finding, proxy_options, proxy_processes
-from badgateway.topology.nginx_reading import NginxFiles
-from badgateway.topology.proxy_finding import ProxyFinder
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology import configured
+from badgateway.topology.nginx.reading import NginxFiles
+from badgateway.topology.proxies import finding as proxy_finding
+from badgateway.topology.proxies import options as proxy_options
+from badgateway.topology.proxies import processes as proxy_processes
+from badgateway.topology.proxies.finding import ProxyFinder
+from badgateway.topology.proxies.place import ProxyPlace
 from tests.lab.require import require, unavailable
 from tests.nginxlab import Nginx
 from tests.servers import free_port

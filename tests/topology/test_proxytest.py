@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from badgateway.blocking import Blocking
-from badgateway.topology import landlock, proxytest, sandbox
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
-from badgateway.topology.proxystate import Tested as Outcome
-from badgateway.topology.proxytest import judged
+from badgateway.topology.proxies import landlock, sandbox
+from badgateway.topology.proxies import selftest as proxytest
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.selftest import judged
+from badgateway.topology.proxies.state import Tested as Outcome
 from tests.lab.require import require, unavailable
 from tests.topology.rootsplace import roots_place
 
@@ -371,8 +372,8 @@ def test_nobody_judges_a_json_file() -> None:
 ORDINARY = """
 import asyncio, sys
 from badgateway.blocking import Blocking
-from badgateway.topology import proxytest
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.proxies import selftest as proxytest
+from badgateway.topology.proxies.place import ProxyPlace
 config, binary, pid, unit = sys.argv[1:]
 place = ProxyPlace("edge", "nginx", unit, config=config, binary=binary, pid=int(pid))
 told = asyncio.run(proxytest.nginx(place, Blocking("looking")))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badgateway.topology.templates import template_of
+from badgateway.topology.proxies.templates import template_of
 from tests.lab.parts import unpacked
 
 

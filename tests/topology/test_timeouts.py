@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from badgateway.blocking import Blocking
-from badgateway.topology import caddy, memory
+from badgateway.topology import memory
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import Launch, parse_command
-from badgateway.topology.launch_gunicorn import gunicorn
-from badgateway.topology.launch_others import granian, hypercorn
-from badgateway.topology.launch_uvicorn import uvicorn
-from badgateway.topology.launch_uwsgi import uwsgi
-from badgateway.topology.nginx_reading import NginxFiles
-from badgateway.topology.nginx_timeouts import seconds
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.caddy import routes as caddy
+from badgateway.topology.launch.command import Launch, parse_command
+from badgateway.topology.launch.gunicorn import gunicorn
+from badgateway.topology.launch.others import granian, hypercorn
+from badgateway.topology.launch.uvicorn import uvicorn
+from badgateway.topology.launch.uwsgi import uwsgi
+from badgateway.topology.nginx.reading import NginxFiles
+from badgateway.topology.nginx.timeouts import seconds
+from badgateway.topology.proxies.place import ProxyPlace
 
 
 def nginx_route(folder: Path, http: str, server: str, location: str) -> dict[str, float]:

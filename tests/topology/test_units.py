@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from badgateway.topology import processes, units
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from badgateway.topology.backends import Backend, PathMap
 from badgateway.topology.destinations import Resolved, destination
 from badgateway.topology.homes import SETTLED_SECONDS, TRIAL_SECONDS, Homes
 from badgateway.topology.joining import join
-from badgateway.topology.proxyplace import ProxyFound
+from badgateway.topology.proxies.place import ProxyFound
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Ways
 from tests.topology.test_destinations import Seen

@@ -19,18 +19,16 @@ from hypothesis import strategies as st
 
 from badgateway.blocking import Blocking
 from badgateway.packages import files
-from badgateway.topology import (
-    caddy,
-    caddy_answers,
-    caddy_asking,
-    caddy_files,
-    proxytest,
-    sandbox,
-)
-from badgateway.topology.containment import seen_from_here
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.caddy import answers as caddy_answers
+from badgateway.topology.caddy import asking as caddy_asking
+from badgateway.topology.caddy import files as caddy_files
+from badgateway.topology.caddy import routes as caddy
+from badgateway.topology.containers.containment import seen_from_here
+from badgateway.topology.launch.unit_environment import UnitEnvironment
+from badgateway.topology.proxies import sandbox
+from badgateway.topology.proxies import selftest as proxytest
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import LocalAnswer, Route
-from badgateway.topology.unit_environment import UnitEnvironment
 from tests.lab.require import require
 from tests.servers import free_port
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from badgateway.topology import compose
-from badgateway.topology.compose_variables import UnknownError, interpolated
+from badgateway.topology.containers import compose
+from badgateway.topology.containers.compose_variables import UnknownError, interpolated
 
 PREFIX = "com.docker.compose."
 

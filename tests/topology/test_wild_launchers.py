@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from badgateway.topology import units
-from badgateway.topology.launch import Launch, parse_command
-from badgateway.topology.launch_unitfile import read_unit_file
+from badgateway.topology.launch.command import Launch, parse_command
+from badgateway.topology.launch.unitfile import read_unit_file
 
 SERVERS = ("uvicorn", "gunicorn", "hypercorn", "daphne", "granian")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from badgateway.blocking import Blocking
-from badgateway.topology.nginx_reading import NginxFiles
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.nginx.reading import NginxFiles
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 
 SHOP = "server { server_name shop.test; location / { proxy_pass http://127.0.0.1:8001; } }"
 

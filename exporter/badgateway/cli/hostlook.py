@@ -22,7 +22,7 @@ from badgateway.exporter import Exporter
 from badgateway.sources import Status
 from badgateway.topology.backends import Backend
 from badgateway.topology.discovery import Findings
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.proxies.place import ProxyPlace
 from badgateway.topology.routes import Route
 
 SECONDS: Final = 10.0

@@ -12,7 +12,7 @@ from badgateway.cli.rendering.checked import Checked
 from badgateway.routecheck import expected, kinds, reading
 from badgateway.routecheck.checking import Asked, Surroundings, judged, verdict
 from badgateway.routecheck.reading import CannotReadError, ProxyFile, Trouble, Variables
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.proxies.place import ProxyPlace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from badgateway.collectors.container_ends import ORDERED
 from badgateway.collectors.service_tracker import ServiceState
-from badgateway.topology.container_times import nanoseconds
+from badgateway.topology.containers.times import nanoseconds
 
 _BEST_FIRST: Final = (
     "active", "paused", "activating", "deactivating", "failed", "inactive", "not_found", "unknown",

@@ -31,8 +31,8 @@ from badgateway.collectors.container_happenings import (
     Told,
 )
 from badgateway.collectors.service_tracker import Exited, Started
-from badgateway.topology.container_labels import number_of, unit_of
-from badgateway.topology.container_times import nanoseconds
+from badgateway.topology.containers.labels import number_of, unit_of
+from badgateway.topology.containers.times import nanoseconds
 
 ACTIONS: Final = (
     "create", "start", "die", "kill", "stop", "oom", "restart", "rename", "pause", "unpause",

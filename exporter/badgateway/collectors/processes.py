@@ -9,7 +9,7 @@ from badgateway import vocabulary
 from badgateway.collectors.service_tracker import ServiceState
 from badgateway.counters import Counters
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 from badgateway.topology.processes import ServerProcess, runs, servers
 
 _MANAGER: Final = "process"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from badgateway.collectors.listeners import Listeners
 from badgateway.sources.names import UNASKED
 from badgateway.topology.backends import WILDCARDS
-from badgateway.topology.bridges import Bridges
+from badgateway.topology.containers.bridges import Bridges
 from badgateway.topology.destinations import Resolved
 
 

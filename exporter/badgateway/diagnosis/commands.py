@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from badgateway.topology.backends import Backend
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies.state import ProxyState
 
 
 def show(backend: Backend) -> tuple[str, ...]:

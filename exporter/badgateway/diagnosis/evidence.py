@@ -14,7 +14,7 @@ from badgateway.collectors.service_tracker import ServiceState
 from badgateway.events import AnswerOrigin, BootFailure, ServerEnd, UpstreamFailure, WorkerEnd
 from badgateway.packages.findings import Report
 from badgateway.topology.backends import Backend
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies.state import ProxyState
 from badgateway.topology.ways import NONE, Idle, Way, Ways
 from badgateway.vocabulary import PLANNED_WORKER_ENDS
 

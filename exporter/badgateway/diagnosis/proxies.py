@@ -9,7 +9,7 @@ from badgateway.diagnosis import commands, directions
 from badgateway.diagnosis.evidence import Evidence
 from badgateway.diagnosis.verdict import Verdict
 from badgateway.diagnosis.words import facts
-from badgateway.topology.proxystate import ProxyState
+from badgateway.topology.proxies.state import ProxyState
 from badgateway.topology.routes import LocalAnswer, Route
 
 _UNHEARD: Final = ("connect_refused", "connect_failed", "reset")

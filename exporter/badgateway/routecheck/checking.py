@@ -13,10 +13,10 @@ from badgateway.packages.findings import Finding
 from badgateway.routecheck import comparing, judging, kinds, sight
 from badgateway.routecheck.judging import Basis
 from badgateway.routecheck.reading import ProxyFile
-from badgateway.topology import proxytest
 from badgateway.topology.backends import Backend
-from badgateway.topology.proxyplace import ProxyPlace
-from badgateway.topology.proxystate import Tested
+from badgateway.topology.proxies import selftest as proxytest
+from badgateway.topology.proxies.place import ProxyPlace
+from badgateway.topology.proxies.state import Tested
 from badgateway.topology.routes import Route
 
 

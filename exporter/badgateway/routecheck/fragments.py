@@ -8,7 +8,7 @@ from typing import Any, Final
 from crossplane.analyzer import analyze, enter_block_ctx
 from crossplane.errors import NgxParserDirectiveError
 
-from badgateway.topology.nginx_directives import DEPTH_LIMIT, arguments, below, each, place
+from badgateway.topology.nginx.directives import DEPTH_LIMIT, arguments, below, each, place
 
 Many = Sequence[Mapping[str, Any]]
 

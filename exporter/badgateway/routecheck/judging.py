@@ -15,8 +15,8 @@ from badgateway.routecheck.misleading import misled
 from badgateway.routecheck.reading import ProxyFile, Trouble
 from badgateway.topology.backends import Backend, same_address
 from badgateway.topology.destinations import Destination, Sight, destination, problem
-from badgateway.topology.proxystate import Tested
-from badgateway.topology.proxytest import SYNTAX_IS_RIGHT
+from badgateway.topology.proxies.selftest import SYNTAX_IS_RIGHT
+from badgateway.topology.proxies.state import Tested
 from badgateway.topology.routes import Route
 
 _KINDS: Final = {

@@ -14,13 +14,16 @@ import msgspec
 from badgateway import regularfile
 from badgateway.routecheck import fragments, kinds
 from badgateway.routecheck.checkout import Checkout, is_shipped
-from badgateway.topology import caddy, caddy_files, nginx, nginx_faults
-from badgateway.topology.adapter import AdapterError, adapt_caddyfile, may_be_given
-from badgateway.topology.nginx_directives import each
-from badgateway.topology.nginx_includes import Configuration
-from badgateway.topology.nginx_parsing import Directive
+from badgateway.topology.caddy import files as caddy_files
+from badgateway.topology.caddy import routes as caddy
+from badgateway.topology.caddy.adapter import AdapterError, adapt_caddyfile, may_be_given
+from badgateway.topology.nginx import faults as nginx_faults
+from badgateway.topology.nginx import routes as nginx
+from badgateway.topology.nginx.directives import each
+from badgateway.topology.nginx.includes import Configuration
+from badgateway.topology.nginx.parsing import Directive
+from badgateway.topology.proxies.templates import template_of
 from badgateway.topology.routes import Route, is_name
-from badgateway.topology.templates import template_of
 
 CADDY_PLACES: Final = ("/usr/bin/caddy", "/usr/local/bin/caddy", "/usr/sbin/caddy")
 _CADDY_VARIABLE: Final = re.compile(r"\{\$[A-Za-z_]\w*(?::[^}]*)?\}")

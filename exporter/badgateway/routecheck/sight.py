@@ -15,7 +15,7 @@ from badgateway.sources import socketfiles
 from badgateway.sources.names import resolve, servers
 from badgateway.sources.socketfiles import Identity
 from badgateway.topology.destinations import Resolved, name_of
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.proxies.place import ProxyPlace
 from badgateway.topology.routes import Route
 
 _SECONDS: Final = 5.0

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from badgateway.topology.container_labels import number_of, unit_of
-from badgateway.topology.container_times import nanoseconds
+from badgateway.topology.containers.labels import number_of, unit_of
+from badgateway.topology.containers.times import nanoseconds
 
 Document = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from badgateway.events import LINE_LIMIT
-from badgateway.topology.container_times import nanoseconds
+from badgateway.topology.containers.times import nanoseconds
 
 OUTPUT: Final = 1
 ERROR: Final = 2

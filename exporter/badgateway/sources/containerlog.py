@@ -29,7 +29,7 @@ from badgateway.sources.container_place import Place
 from badgateway.sources.containerframes import Frames, FramesError, Message
 from badgateway.sources.containermarks import Marks, Unread
 from badgateway.sources.docker_failures import DockerError, NoContainerError, RefusedError
-from badgateway.topology.container_times import parameter
+from badgateway.topology.containers.times import parameter
 
 _CHUNKS: Final = 128
 """Chunks of at most 64 KiB that may wait, or are taken at a time."""

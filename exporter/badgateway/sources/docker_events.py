@@ -12,7 +12,7 @@ from badgateway.collectors.container_tracker import ACTIONS
 from badgateway.sources import docker_client, docker_shapes
 from badgateway.sources.docker_failures import CALL_SECONDS, STRANGE, DockerError
 from badgateway.sources.docker_listener import Event
-from badgateway.topology.container_times import parameter
+from badgateway.topology.containers.times import parameter
 
 RING: Final = 256
 """How many events a daemon remembers; a new daemon process begins with none."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from badgateway.topology.container import Container as ContainerHop
-from badgateway.topology.launch import Launch
+from badgateway.topology.containers.container import Container as ContainerHop
+from badgateway.topology.launch.command import Launch
 from badgateway.topology.routes import Route
 
 UNKNOWN: Final = "other"

@@ -8,9 +8,9 @@ from dataclasses import replace
 from badgateway import config as settings
 from badgateway.topology import units
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import parse_command
-from badgateway.topology.nginx_reading import DEFAULT_CONFIG
-from badgateway.topology.proxyplace import ProxyPlace
+from badgateway.topology.launch.command import parse_command
+from badgateway.topology.nginx.reading import DEFAULT_CONFIG
+from badgateway.topology.proxies.place import ProxyPlace
 
 
 def backends(

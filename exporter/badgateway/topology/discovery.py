@@ -23,14 +23,15 @@ from badgateway.blocking import Blocking, HungError
 from badgateway.sources import globs, log
 from badgateway.sources.docker import Docker
 from badgateway.sources.systemd_bus import Properties, SystemdBus
-from badgateway.topology import bridges, configured, memory, processes, units
+from badgateway.topology import configured, memory, processes, units
 from badgateway.topology.backends import Backend, PathMap
-from badgateway.topology.bridges import Bridges
-from badgateway.topology.container_discovery import ContainerBackends
+from badgateway.topology.containers import bridges
+from badgateway.topology.containers.bridges import Bridges
+from badgateway.topology.containers.discovery import ContainerBackends
 from badgateway.topology.joining import Bearings, ByPort, Neighbours, join, leads_to
-from badgateway.topology.proxies import Proxies
-from badgateway.topology.proxy_finding import ProxyFinder
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.asking import Proxies
+from badgateway.topology.proxies.finding import ProxyFinder
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
 
 FILES: Final = "files"

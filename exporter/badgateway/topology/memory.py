@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import Launch
+from badgateway.topology.launch.command import Launch
 
 _LAUNCH: Final = (
     "working_directory", "interpreter", "script", "module", "server", "entry", "virtualenv",

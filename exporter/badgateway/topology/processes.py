@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from badgateway.topology.launch import Launch, parse_command
-from badgateway.topology.launch_servers import SERVERS
+from badgateway.topology.launch.command import Launch, parse_command
+from badgateway.topology.launch.servers import SERVERS
 
 
 @dataclass(frozen=True, slots=True)

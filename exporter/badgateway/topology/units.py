@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from badgateway.topology import processes, proxy_options
+from badgateway.topology import processes
 from badgateway.topology.backends import Backend
-from badgateway.topology.launch import Launch
-from badgateway.topology.launch_servers import SERVERS
-from badgateway.topology.launch_unit import unit_launch
-from badgateway.topology.proxyplace import ProxyPlace
-from badgateway.topology.unit_environment import UnitEnvironment
+from badgateway.topology.launch.command import Launch
+from badgateway.topology.launch.servers import SERVERS
+from badgateway.topology.launch.unit import unit_launch
+from badgateway.topology.launch.unit_environment import UnitEnvironment
+from badgateway.topology.proxies import options as proxy_options
+from badgateway.topology.proxies.place import ProxyPlace
 
 _DECLARATIONS: Final = ("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py")
 _LEVELS: Final = 3

@@ -14,7 +14,7 @@ from badgateway.topology.backends import Backend, PathMap
 from badgateway.topology.destinations import Destination, Resolved, Sight, destination, name_of
 from badgateway.topology.homes import Homes, Site
 from badgateway.topology.joining import ByPort
-from badgateway.topology.proxyplace import ProxyFound
+from badgateway.topology.proxies.place import ProxyFound
 from badgateway.topology.routes import Route
 
 Pinned: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]

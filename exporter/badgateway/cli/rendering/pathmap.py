@@ -10,7 +10,7 @@ from badgateway.cli.hostlook import Host, is_application
 from badgateway.topology.backends import Backend
 from badgateway.topology.destinations import Sight, destination
 from badgateway.topology.discovery import Findings
-from badgateway.topology.proxyplace import ProxyFound, ProxyPlace
+from badgateway.topology.proxies.place import ProxyFound, ProxyPlace
 from badgateway.topology.routes import Route
 
 

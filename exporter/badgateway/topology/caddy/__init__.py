@@ -1,0 +1,1 @@
+"""Caddy: what its configuration says, on disk and in memory."""
