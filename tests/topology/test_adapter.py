@@ -129,7 +129,8 @@ def test_what_says_too_much_is_ended() -> None:
 )
 def test_nothing_of_it_is_left_to_the_event_loop(program: str) -> None:
     script = (
-        "import asyncio, sys\nfrom badgateway.topology.proxies import sandbox\nsandbox.SECONDS = 0.5\n"
+        "import asyncio, sys\nfrom badgateway.topology.proxies import sandbox\n"
+        "sandbox.SECONDS = 0.5\n"
         "try:\n    asyncio.run(sandbox.run(('/usr/bin/python3', '-c', sys.argv[1]), False))\n"
         "except sandbox.SandboxError as error:\n    print(error)\n"
     )
