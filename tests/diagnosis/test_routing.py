@@ -151,6 +151,10 @@ def test_without_a_memory_the_only_way_that_leads_nowhere_is_the_missing_one() -
                                                      headers=(header,)))  # fmt: skip
     told = rules.diagnose(replace(evidence, probes=(headed, probe("origin"))))
     assert told.cause == "wrong_upstream"
+    unnamed = replace(evidence, probes=(probe("edge", 3), probe("origin")))
+    assert rules.diagnose(unnamed).cause == "wrong_upstream"
+    elsewhere = way(route=replace(WRONG, listen=":8080"))
+    assert rules.diagnose(replace(unnamed, lost=(elsewhere,))).cause == "undetermined"
     forgotten = way(route=replace(WRONG, site="old.test"))
     assert rules.diagnose(replace(evidence, lost=(forgotten,))).cause == "undetermined"
     other = way(route=replace(WRONG, upstream="127.0.0.1:9002"))

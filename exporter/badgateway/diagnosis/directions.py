@@ -11,7 +11,7 @@ from badgateway.diagnosis import commands
 from badgateway.diagnosis.evidence import RECENT_SECONDS, Evidence
 from badgateway.diagnosis.words import clock, site_of
 from badgateway.events import UpstreamFailure
-from badgateway.topology.backends import serves
+from badgateway.topology.backends import is_local, serves
 from badgateway.topology.routes import Route
 from badgateway.topology.ways import Way
 
@@ -61,6 +61,17 @@ def asks(target: Target, route: Route) -> bool:
         return True  # which one is not looked at: headers may be secrets
     host = (target.host or "").partition(":")[0] or url.hostname
     return host is not None and serves(route.site, host)
+
+
+def may_take(target: Target, route: Route) -> bool:
+    """Tell whether a probe may have been led by a route without asking for its site.
+
+    One that asks this host's own address, by no name, gets whatever site its proxy has for that.
+    """
+    url = urlsplit(target.url)
+    port = str(url.port or _PORTS.get(url.scheme, 0))
+    is_unnamed = target.vantage == "edge" and is_local(url.hostname or "?")
+    return asks(target, route) or (is_unnamed and route.listen.rpartition(":")[2] == port)
 
 
 def latest(evidence: Evidence, *reasons: str) -> list[UpstreamFailure]:

@@ -41,7 +41,7 @@ def wrong_upstream(evidence: Evidence) -> Verdict | None:
         way.route.upstream: way
         for way in evidence.lost
         if way.destination.state in _WRONG
-        and any(directions.asks(probe.target, way.route) for probe in failing)
+        and any(directions.may_take(probe.target, way.route) for probe in failing)
     }
     if evidence.answered and len(lost) == 1 and not ways.loaded:
         # nothing remembers where this site led before: of all that leads nowhere it is the only one
