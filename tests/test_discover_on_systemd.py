@@ -15,7 +15,7 @@ from tests.rehearsal import Rehearsal, rehearsal, until
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(200)]
 
 PROGRAM = "/usr/bin/badgateway"
-FOUND = "/root/found.yml"
+FOUND = "/srv/changes/found.yml"
 PASSWORD = "hunter2"
 NGINX = """\
 user www-data;
@@ -156,9 +156,9 @@ def test_what_is_printed_is_what_a_check_may_expect(site: Rehearsal) -> None:
     check = [PROGRAM, "check", "--elsewhere", "--expect", FOUND, "/etc/nginx/nginx.conf"]
     done = site.host.run(check, check=False)
     assert done.returncode == 0, done.stdout
-    site.host.write("/root/wrong.conf", NGINX.replace("conf.d/*", "wrong.d/*"))
+    site.host.write("/srv/changes/wrong.conf", NGINX.replace("conf.d/*", "wrong.d/*"))
     site.host.write("/etc/nginx/wrong.d/sites.conf", SITES.replace("8102", "8120"))
-    done = site.host.run([*check[:-1], "/root/wrong.conf"], check=False)
+    done = site.host.run([*check[:-1], "/srv/changes/wrong.conf"], check=False)
     assert done.returncode == 1
     assert "did you mean 127.0.0.1:8102?" in done.stdout
 

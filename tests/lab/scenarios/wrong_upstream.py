@@ -32,9 +32,9 @@ SITE_PORT: Final = 80
 
 _PLACE: Final = "/srv/apps"
 _SITES: Final = "/etc/nginx/conf.d/sites.conf"
-_EDITED: Final = "/root/sites.edited.conf"
-_OLDER: Final = "/root/sites.older.conf"
-_RIGHT: Final = "/root/sites.right.conf"
+_EDITED: Final = "/srv/changes/sites.edited.conf"
+_OLDER: Final = "/srv/changes/sites.older.conf"
+_RIGHT: Final = "/srv/changes/sites.right.conf"
 _NAME: Final = "shop.internal"
 
 _APP: Final = '''\
