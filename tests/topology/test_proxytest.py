@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from badgateway.blocking import Blocking
@@ -161,8 +163,12 @@ class Impostor:
         return self._process.pid
 
     def __exit__(self, *_: object) -> None:
+        workers = psutil.Process(self._process.pid).children(recursive=True)
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        for worker in workers:  # a real nginx has some, and they would live on
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 TEMPORARY = (
