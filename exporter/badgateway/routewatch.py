@@ -19,7 +19,7 @@ from badgateway.topology.backends import Backend
 from badgateway.topology.destinations import destination, name_of
 from badgateway.topology.discovery import Findings
 from badgateway.topology.homes import Homes
-from badgateway.topology.routes import Route
+from badgateway.topology.routes import Route, joined
 from badgateway.topology.ways import Idle, Way, Ways
 
 SOCKET_SECONDS: Final = 2.0
@@ -79,7 +79,7 @@ class RouteWatch:
         """Yield the addresses that a name leads to, in the place of ``upstream``."""
         name, port = name_of(upstream), upstream.rpartition(":")[2]
         for address in self._sight.resolved(name).addresses if name else ():
-            yield f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            yield joined(address, port)
 
     def holder(self, proxy: str, upstream: str) -> str:
         """Return the unit that listens where a proxy leads; empty where nobody can tell."""
@@ -181,7 +181,8 @@ class RouteWatch:
                 continue
             routes = itertools.chain(answer.routes, answer.on_disk or ())
             paths = {r.upstream.removeprefix(_UNIX) for r in routes if r.upstream[:5] == _UNIX}
-            who = socketfiles.identity(_connecting(place.pid)) if paths and place.pid else None
+            is_nginx = place.kind == "nginx"
+            who = socketfiles.connecting(place.pid, is_nginx) if paths and place.pid else None
             found |= socketfiles.look(paths, who)
         return found
 
@@ -240,15 +241,6 @@ def _idle(backends: Iterable[Backend], listeners: Listeners | None) -> tuple[Idl
         and backend.listens
         and listeners.at(backend.listens[0])
     )
-
-
-def _connecting(pid: int) -> int:
-    """The process of a proxy that connects to upstreams: a worker where it has some."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return int(file.read().split()[0])
-    except (OSError, IndexError, ValueError):
-        return pid
 
 
 def _recalled(

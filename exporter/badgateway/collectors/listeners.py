@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from badgateway.sources import cgroupnames, proctree, sockdiag
 from badgateway.sources.cgroupnames import CgroupNames
+from badgateway.sources.ownaddresses import own_addresses
 from badgateway.sources.sockdiag import Listening
 from badgateway.topology.backends import WILDCARDS, Backend, is_local
+from badgateway.topology.routes import joined
 
 _LISTEN: Final = re.compile(
     rb"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) 0+:0000 0A [0-9A-F]+:([0-9A-F]+) \S+ \S+ +\d+ +\d+ (\d+)",
@@ -176,7 +176,7 @@ class Reader:
                 except OSError:
                     continue  # it has just ended
         self._learn(sockets)
-        return Listeners(sockets, inside, dict(self._owners), own_addresses())
+        return Listeners(sockets, inside, dict(self._owners), frozenset(own_addresses()))
 
     def _learn(self, sockets: tuple[Listening, ...]) -> None:
         """Find out whose the sockets are that were not there before."""
@@ -188,17 +188,6 @@ class Reader:
         unknown = {s.inode for s in new if not self._owners[s.inode]}
         for inode, pid in _holders(unknown).items() if unknown else ():
             self._owners[inode] = cgroupnames.unit_of(cgroupnames.of_process(pid))
-
-
-def own_addresses() -> frozenset[str]:
-    """Return this host's IP addresses, but for those of the loopback interface."""
-    return frozenset(
-        found.address.partition("%")[0]
-        for addresses in psutil.net_if_addrs().values()
-        for found in addresses
-        if found.family in (socket.AF_INET, socket.AF_INET6)
-        and not ipaddress.ip_address(found.address.partition("%")[0]).is_loopback
-    )
 
 
 def _of_tables(folder: Path) -> Iterable[Listening]:
@@ -279,8 +268,7 @@ def of_unit(listeners: Listeners, backend: Backend) -> tuple[str, ...]:
 def _written(listening: Listening) -> str:
     if not listening.port:
         return f"unix:{listening.address}"
-    host = f"[{listening.address}]" if ":" in listening.address else listening.address
-    return f"{host}:{listening.port}"
+    return joined(listening.address, listening.port)
 
 
 def queue(listeners: Listeners, backend: Backend, upstream: str) -> Queue | None:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-import psutil
-
 from badgateway.blocking import Blocking
 from badgateway.collectors.listeners import Listeners
 from badgateway.collectors.sight import HostSight
@@ -67,11 +65,4 @@ def identity(place: ProxyPlace | None) -> Identity | None:
     """Return as whom a running proxy connects; None where that is not known."""
     if place is None or not place.pid:
         return None
-    pid = place.pid  # nginx connects as its workers
-    if place.kind == "nginx":
-        try:
-            workers = psutil.Process(pid).children()
-        except psutil.Error:
-            return None
-        pid = next((w.pid for w in workers), pid)
-    return socketfiles.identity(pid)
+    return socketfiles.connecting(place.pid, place.kind == "nginx")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from badgateway.sources import proctree
+
 MISSING: Final = "missing"
 DENIED: Final = "denied"
 _ACL: Final = "system.posix_acl_access"
@@ -41,6 +43,17 @@ def identity(pid: int) -> Identity | None:
     except (OSError, ValueError, IndexError):
         return None
     return None if uid is None else Identity(uid, frozenset(groups))
+
+
+def connecting(pid: int, has_workers: bool) -> Identity | None:
+    """Return as whom a proxy connects to its upstreams; None where that cannot be seen.
+
+    Args:
+        pid: its first process.
+        has_workers: whether it is its workers that connect.
+    """
+    workers = proctree.children(pid) if has_workers else None
+    return identity(workers[0] if workers else pid)
 
 
 def look(paths: Iterable[str], who: Identity | None) -> Mapping[str, str]:

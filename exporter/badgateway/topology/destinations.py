@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from badgateway.topology.backends import Backend, is_local
-from badgateway.topology.routes import Route, is_name
+from badgateway.topology.routes import Route, is_name, joined
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 _LONGEST: Final = 253
@@ -131,16 +131,16 @@ def _of_name(
     if found.is_nothing:
         state = "name_unresolved" if shared else "unknown"
         return Destination(route, state, backend=own, since=found.since)
-    reached = {_joined(address, port) for address in found.addresses}
+    reached = {joined(address, port) for address in found.addresses}
     known = (b.name for b in applications if any(b.listens_at(a) for a in reached))
     own = next(known, own)
     places = [a for a in found.addresses if sight.is_here(a)]
     if not found.addresses or len(places) < len(found.addresses):
         state = "remote" if found.addresses else "unknown"
         return Destination(route, state, "", found.addresses, own, found.since)
-    heard = [sight.listens(_joined(address, port)) for address in places]
+    heard = [sight.listens(joined(address, port)) for address in places]
     if any(heard):
-        owner = sight.owner(_joined(places[heard.index(True)], port))
+        owner = sight.owner(joined(places[heard.index(True)], port))
         return Destination(route, "listening", owner, found.addresses, own, found.since)
     state = "unknown" if None in heard or not shared else "not_listening"
     return Destination(route, state, "", found.addresses, own, found.since)
@@ -188,10 +188,6 @@ def _of_socket(upstream: str, sight: Sight) -> tuple[str, str]:
     if listens is None:
         return "unknown", ""
     return ("listening", sight.owner(upstream)) if listens else ("not_listening", "")
-
-
-def _joined(address: str, port: str) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _other_family(host: str, port: str) -> str:

@@ -100,6 +100,11 @@ class SameRequests:
     partial: tuple[str, ...] = ()
 
 
+def joined(host: str, port: str | int) -> str:
+    """Return ``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
 def is_name(host: str) -> bool:
     """Tell whether a host is a name that a resolver is asked for.
 

@@ -23,7 +23,7 @@ from badgateway.topology.containers.labels import number_of, unit_of
 from badgateway.topology.containers.shell import is_shell, shell_first, without_init
 from badgateway.topology.launch.command import Launch, parse_command
 from badgateway.topology.launch.servers import SERVERS
-from badgateway.topology.routes import is_name
+from badgateway.topology.routes import is_name, joined
 
 Document = Mapping[str, Any]
 
@@ -225,9 +225,9 @@ def _addresses(
                 continue  # any that is free, once it runs
             if own in ("", *WILDCARDS):
                 listens.append(f"127.0.0.1:{port}")
-                further += [f"{_bracketed(address)}:{port}" for address in addresses]
+                further += [joined(address, port) for address in addresses]
             else:
-                listens.append(f"{_bracketed(own)}:{port}")
+                listens.append(joined(own, port))
     for settings in (network.get("Networks") or {}).values():
         names = [settings.get("IPAddress"), *(settings.get("Aliases") or ())]
         if not str(settings.get("IPAddress") or ""):
@@ -235,12 +235,8 @@ def _addresses(
         labels = _config(document).get("Labels") or {}
         names += [labels.get("com.docker.compose.service"), name_of(document)]
         names += settings.get("DNSNames") or ()
-        further += [f"{_bracketed(str(name))}:{port}" for name in names if name for port in ports]
+        further += [joined(str(name), port) for name in names if name for port in ports]
     return listens, further
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def _waits(pid: int) -> bool | None:

@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import psutil
-
 from badgateway.blocking import Blocking
 from badgateway.sources.docker import Docker
 from badgateway.sources.docker_client import is_remote
+from badgateway.sources.ownaddresses import own_addresses
 from badgateway.topology import memory
 from badgateway.topology.backends import Backend
 from badgateway.topology.containers import applications as containers
@@ -56,9 +55,7 @@ class ContainerBackends:
         remote = is_remote(self._docker.host or "")
         found = await disk.call(_backends, documents, remote)
         self.here = () if remote else documents
-        self.unread = (
-            "" if is_remote(self._docker.host or "") else await disk.call(compose.unread, documents)
-        )
+        self.unread = "" if remote else await disk.call(compose.unread, documents)
         lasting = () if remote else {**self._remembered, **self._found}.values()
         self._found = {b.unit: b for b in containers.with_former_addresses(found, lasting)}
         self._names = {containers.name_of(d): containers.unit(d) for d in documents}
@@ -115,15 +112,6 @@ class ContainerBackends:
 
 
 def _backends(documents: tuple[Mapping[str, Any], ...], remote: bool) -> tuple[Backend, ...]:
-    return containers.backends(documents, () if remote else _own_addresses(), remote)
-
-
-def _own_addresses() -> tuple[str, ...]:
-    """This host's addresses, but for those of the loopback interface."""
-    return tuple(
-        address.address.partition("%")[0]
-        for addresses in psutil.net_if_addrs().values()
-        for address in addresses
-        if address.family.name in ("AF_INET", "AF_INET6")
-        and not address.address.startswith(("127.", "::1", "fe80"))
-    )
+    # a link-local address alone reaches nothing
+    own = () if remote else tuple(a for a in own_addresses() if not a.startswith("fe80"))
+    return containers.backends(documents, own, remote)
